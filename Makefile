@@ -1,0 +1,142 @@
+# autos - GNU Make, one flat file. Two targets do everything on a fresh Debian 12:
+#   make demo     installs what is missing, builds, fetches one synthetic case file
+#   make check    installs what the tests need, builds with ASan + UBSan, runs every test
+# `make help` lists the rest.
+
+MAKEFLAGS += --no-builtin-rules
+VERSION := 0.1.0
+
+# BUILD=dir chooses where everything goes; SAN=address,undefined or SAN=thread adds sanitizers.
+BUILD ?= build
+SAN ?=
+CC := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+CFLAGS ?= -O2 -g
+JOBS := $(shell nproc)
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $@")
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wswitch-enum
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+HARDEN := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+LIBS := libcurl sqlite3 jansson libcrypto
+ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -DAUTOS_VERSION='"$(VERSION)"' -pthread -MMD -MP \
+	$(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
+ALL_LDFLAGS = -pthread $(SANFLAGS) $(LDFLAGS)
+LDLIBS = $(shell pkg-config --libs $(LIBS))
+
+SRC := $(filter-out src/main.c,$(wildcard src/*.c))
+OBJ := $(SRC:src/%.c=$(BUILD)/src/%.o)
+SIM := $(wildcard sim/*.c)
+SIM_OBJ := $(SIM:sim/%.c=$(BUILD)/sim/%.o)
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
+
+.PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
+	deps-bench install clean kill-campaign
+
+all: $(BUILD)/autos $(BUILD)/autos-sim ## builds build/autos and build/autos-sim
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | sort
+
+# ---- programs ----
+
+$(BUILD)/autos: $(BUILD)/src/main.o $(BUILD)/libautos.a
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/autos-sim: $(SIM_OBJ) $(BUILD)/libautos.a
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs libmicrohttpd)
+
+$(BUILD)/libautos.a: $(OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/src/%.o: src/%.c Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/sim/%.o: sim/%.c Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(shell pkg-config --cflags libmicrohttpd) -c -o $@ $<
+
+# ---- tests ----
+
+tests: all $(UNIT) $(FUZZ) $(SHIMS)
+
+$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/libautos.a Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libautos.a $(LDLIBS) \
+		$(shell pkg-config --libs cmocka)
+
+# A fuzz target built with gcc replays files; `make fuzz` builds the same with libFuzzer.
+$(BUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(BUILD)/libautos.a Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(ALL_LDFLAGS) -o $@ $< tests/fuzz/replay.c $(BUILD)/libautos.a $(LDLIBS)
+
+# Shims are preloaded into the real program to make its system calls fail; never sanitized.
+$(BUILD)/tests/%.so: tests/shim/%.c Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu2x -D_GNU_SOURCE $(WARN) -O2 -g -fPIC -shared -o $@ $< -ldl
+
+check: deps-test ## installs what tests need, builds with ASan + UBSan, runs every test
+	$(MAKE) -j$(JOBS) BUILD=build/asan SAN=address,undefined CFLAGS="-O1 -g" tests
+	tests/run.py --build build/asan
+
+check-plain: deps-test ## the same tests on the -O2 build
+	$(MAKE) -j$(JOBS) tests
+	tests/run.py --build build
+
+check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
+	$(MAKE) -j$(JOBS) BUILD=build/tsan SAN=thread CFLAGS="-O1 -g" tests
+	tests/run.py --build build/tsan
+
+kill-campaign: deps-test all ## kill -9 at N=10000 random moments
+	tests/campaign-kill.sh $(N)
+
+fuzz: deps-test ## fuzzes every target for TIME=60 seconds each, with libFuzzer
+	$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS="-O1 -g" \
+		build/fuzz/libautos.a
+	tests/fuzz/run.sh build/fuzz $(or $(TIME),60)
+
+bench: deps-bench all ## measures autos beside curl, rclone and aria2c
+	tests/bench/run.py $(BENCH)
+
+lint: ## format, banned functions, layers, file sizes
+	tests/lint.sh
+
+format: ## rewrites the sources with clang-format
+	clang-format -i src/*.[ch] sim/*.[ch] tests/*/*.c
+
+# ---- running it ----
+
+demo: deps ## installs what is missing, builds, fetches one synthetic case file
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tests/demo.sh
+
+deps:
+	@packaging/deps.sh build
+
+deps-test:
+	@packaging/deps.sh build test
+
+deps-bench:
+	@packaging/deps.sh build bench
+
+PREFIX ?= /usr/local
+install: all ## installs the programs below PREFIX (default /usr/local)
+	install -D -m 0755 $(BUILD)/autos $(DESTDIR)$(PREFIX)/bin/autos
+	install -D -m 0755 $(BUILD)/autos-sim $(DESTDIR)$(PREFIX)/bin/autos-sim
+
+clean: ## removes everything that was built
+	rm -rf build
+
+-include $(wildcard $(BUILD)/src/*.d $(BUILD)/sim/*.d $(BUILD)/tests/*.d)

@@ -1,0 +1,173 @@
+/*
+ * account - token and quota of one portal user. The token itself never leaves this room but as the
+ * value of a request header, and no part of it is ever logged.
+ */
+#include "account.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "portal.h"
+#include "sys.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TOKEN_MAX = 8000, LOOK_EVERY_MS = 1000, WAIT_MAX_MS = 3600000 };
+
+/* Takes over a new token text; false when it cannot be a token at all. */
+static bool take_token(struct account *a, const char *text, size_t len, struct err *e)
+{
+	while (len && isspace((unsigned char)*text)) {
+		text++;
+		len--;
+	}
+	if (len > 7 && strncasecmp(text, "Bearer ", 7) == 0) {
+		text += 7;
+		len -= 7;
+	}
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	if (len == 0)
+		return fail(e, ERR_DENIED, "the portal token is empty");
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
+			return fail(e, ERR_DENIED,
+				    "the portal token holds a blank or a control character: only "
+				    "the token "
+				    "itself belongs there");
+	if (a->token && strlen(a->token) == len && memcmp(a->token, text, len) == 0)
+		return true;
+	struct portal_token facts = {.expires_ms = -1};
+	struct err why;
+	if (!portal_token_read(text, len, &facts, &why))
+		log_warn("token unreadable", "account=%s why=\"%s\"", a->name, why.text);
+	xfree(a->token);
+	a->token = xstrndup(text, len);
+	a->expires_ms = facts.expires_ms;
+	a->foreign = facts.foreign;
+	a->generation++;
+	a->refused_at = 0;
+	return true;
+}
+
+static bool same_file(const struct stat *x, const struct stat *y)
+{
+	return x->st_ino == y->st_ino && x->st_dev == y->st_dev && x->st_size == y->st_size &&
+	       x->st_mtim.tv_sec == y->st_mtim.tv_sec && x->st_mtim.tv_nsec == y->st_mtim.tv_nsec;
+}
+
+/* Reads the token file if it changed since it was read last. */
+static bool look(struct account *a, struct err *e)
+{
+	const char *path = a->config->portal_token_file;
+	struct stat now;
+	char *text = NULL;
+	size_t len = 0;
+	if (stat(path, &now) == 0 && a->token && same_file(&now, &a->seen))
+		return true;
+	if (!sys_read_file(path, TOKEN_MAX, &text, &len, e)) {
+		e->kind = ERR_DENIED;
+		return err_prefix(e, "portal_token_file: ");
+	}
+	bool ok = take_token(a, text, len, e) || err_prefix(e, "portal_token_file %s: ", path);
+	a->seen = now;
+	xfree(text);
+	return ok;
+}
+
+bool account_init(struct account *a, const char *name, const struct config *c, struct err *e)
+{
+	*a = (struct account){.name = name, .config = c, .expires_ms = -1};
+	lane_init(&a->lane, &(struct lane_options){.min = (int)c->portal_parallel_min,
+						   .start = (int)c->portal_parallel,
+						   .max = (int)c->portal_parallel_max,
+						   .pace_ms = c->portal_pace,
+						   .pause_ms = c->portal_pause,
+						   .pause_max_ms = c->portal_pause_max});
+	metric_set(METRIC_portal_parallel, c->portal_parallel);
+	if (*c->portal_token_file)
+		return look(a, e);
+	if (*c->portal_token)
+		return take_token(a, c->portal_token, strlen(c->portal_token), e);
+	return fail(
+		e, ERR_DENIED,
+		"no portal token: set portal_token_file to the path of a file that holds one (see "
+		"README, \"How to get a token\")");
+}
+
+void account_release(struct account *a)
+{
+	xfree(a->token);
+	a->token = NULL;
+}
+
+bool account_ready(struct account *a, bool force, struct err *e)
+{
+	int64_t now = sys_mono_ms();
+	if (*a->config->portal_token_file && (force || now - a->checked_at >= LOOK_EVERY_MS)) {
+		struct err why;
+		a->checked_at = now;
+		if (!look(a, &why)) /* a file that is being replaced must not end the work */
+			log_warn("token file unusable", "account=%s why=\"%s\"", a->name, why.text);
+	}
+	if (a->refused_at)
+		return fail(e, ERR_DENIED, "the portal refused the token");
+	int64_t wall = sys_wall_ms();
+	if (a->expires_ms >= 0 && a->expires_ms <= wall) {
+		char when[25];
+		sys_format_utc(a->expires_ms, when);
+		return fail(e, ERR_DENIED, "the portal token expired at %s", when);
+	}
+	return true;
+}
+
+void account_refused(struct account *a, int generation)
+{
+	if (generation != a->generation || a->refused_at)
+		return;
+	a->refused_at = sys_mono_ms();
+	log_warn("token refused", "account=%s; a new one is needed", a->name);
+}
+
+void account_good(struct account *a)
+{
+	a->troubles = 0;
+	a->held_since = 0;
+	lane_good(&a->lane);
+	metric_set(METRIC_portal_parallel, (int64_t)a->lane.limit);
+}
+
+void account_hold(struct account *a, int64_t wait_ms, bool rate, const char *rule)
+{
+	int64_t now = sys_mono_ms(), pause;
+	if (wait_ms > WAIT_MAX_MS)
+		wait_ms = WAIT_MAX_MS;
+	if (rate)
+		metric_add(METRIC_portal_rate_limited, 1);
+	if (!a->held_since)
+		a->held_since = now;
+	if (!lane_hold(&a->lane, now, wait_ms, &pause))
+		return;
+	if (!rate)
+		a->troubles++;
+	log_warn("portal pause", "account=%s why=%s pause_ms=%" PRId64, a->name, rule, pause);
+}
+
+bool account_warning(const struct account *a, char *out, size_t cap)
+{
+	int64_t left = a->expires_ms - sys_wall_ms();
+	if (a->expires_ms >= 0 && left < a->config->portal_token_margin) {
+		snprintf(out, cap, "the portal token expires in %" PRId64 " min %" PRId64 " s",
+			 left / 60000, left / 1000 % 60);
+		return true;
+	}
+	if (a->foreign) {
+		snprintf(out, cap,
+			 "the portal token was not issued by the portal's own realm; it will "
+			 "probably be refused");
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,59 @@
+/*
+ * account - one user of the portal: its token and its quota.
+ *
+ * There is one account, "default", made from the settings; it is passed, never global, so that
+ * there can be more. Reads the token file, and reads it again when it changes. One thread.
+ */
+#ifndef AUTOS_ACCOUNT_H
+#define AUTOS_ACCOUNT_H
+
+#include "config.h"
+#include "err.h"
+#include "lane.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct account {
+	const char *name;
+	const struct config *config; /* borrowed */
+	struct lane lane;
+	char *token;        /* owned; NULL when there is none */
+	int64_t expires_ms; /* wall clock, -1 when the token does not say */
+	bool foreign;       /* issued by somebody else than the portal's realm */
+	int generation;     /* grows when the token changes */
+	int64_t refused_at; /* monotonic; 0 while the token is not refused */
+	int64_t checked_at; /* when the token file was last looked at */
+	struct stat seen;   /* of the token file */
+	int troubles;       /* pauses in a row for other reasons than 429, no good answer between */
+	int64_t held_since; /* monotonic; first hold since the last good answer, 0 = none */
+};
+
+/* Reads the token. A missing or unreadable one is an error: ERR_DENIED, with what to set. */
+[[nodiscard]] bool account_init(struct account *a, const char *name, const struct config *c,
+				struct err *e);
+void account_release(struct account *a);
+
+/*
+ * Whether the token may be used now. Looks at the token file (at most once a second, or at once
+ * with `force`). ERR_DENIED says why not: expired, or refused by the portal.
+ */
+[[nodiscard]] bool account_ready(struct account *a, bool force, struct err *e);
+
+/* The portal refused the token of this generation. */
+void account_refused(struct account *a, int generation);
+
+/* A good answer came: whatever was counted against the portal is forgotten. */
+void account_good(struct account *a);
+
+/*
+ * The portal as a whole asked or made us wait (wait_ms, or -1 when it named no time). `rate` tells
+ * a 429 from trouble. Pauses the lane and logs it once a pause.
+ */
+void account_hold(struct account *a, int64_t wait_ms, bool rate, const char *rule);
+
+/* One line about a token that will not live long, or is from elsewhere; false when all is well. */
+bool account_warning(const struct account *a, char *out, size_t cap);
+
+#endif

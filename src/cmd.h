@@ -1,0 +1,61 @@
+/*
+ * cmd - the commands of the program: one constant struct each, and what they share.
+ */
+#ifndef AUTOS_CMD_H
+#define AUTOS_CMD_H
+
+#include "cnj.h"
+#include "config.h"
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit statuses of all commands. */
+enum {
+	EXIT_COMPLETE = 0,
+	EXIT_TROUBLE = 1, /* our fault, or bad settings */
+	EXIT_USAGE = 2,
+	EXIT_PARTIAL = 3,
+	EXIT_NOT_FOUND = 4,
+	EXIT_DENIED = 5,
+	EXIT_PORTAL = 6, /* portal unavailable or token refused */
+};
+
+/* Options that commands share; a command takes those named in its `options`. */
+struct cmd_line {
+	const char *out;     /* -o, --output */
+	const char *max_age; /* --max-age */
+	bool json;           /* --json */
+	bool quiet;          /* -q, --quiet */
+	bool watch;          /* -w, --watch */
+	bool all;            /* --all */
+	bool markdown;       /* --markdown */
+	char **words;        /* what is no option */
+	size_t nwords;
+};
+
+struct cmd {
+	const char *name;
+	const char *usage;   /* behind the name */
+	const char *summary; /* one line */
+	const char *help;    /* options and behaviour */
+	const char *options; /* letters: o q w j(son) m(ax-age) a(ll) d(markdown) */
+	int (*run)(const struct cmd_line *l, struct config *c);
+};
+
+extern const struct cmd cmd_get, cmd_retry, cmd_status, cmd_verify, cmd_config, cmd_migrate,
+	cmd_version;
+
+/* Reads all words as case numbers, each once; a line on stderr for each bad one. False: exit 2. */
+[[nodiscard]] bool cmd_numbers(const struct cmd_line *l, struct cnj **out, size_t *n);
+
+/* The exit status for an outcome by name ("" = not final), and the worse of two statuses. */
+int cmd_exit_for(const char *outcome);
+int cmd_worse(int a, int b);
+
+/* Prints the error as one line and gives the status. */
+int cmd_fail(const struct err *e, int status);
+
+#endif

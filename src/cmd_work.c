@@ -1,0 +1,364 @@
+/*
+ * cmd_work - `autos get` and `autos retry`: make jobs, run a worker until they are over, write the
+ * folders, say how it went.
+ */
+#include "cmd.h"
+
+#include "export.h"
+#include "job.h"
+#include "ledger.h"
+#include "log.h"
+#include "manifest.h"
+#include "progress.h"
+#include "query.h"
+#include "store.h"
+#include "sys.h"
+#include "term.h"
+#include "worker.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct work {
+	const struct cmd_line *line;
+	const struct config *config;
+	const char *out;
+	struct cnj *numbers;
+	size_t n;
+	bool retry;
+	struct ledger *ledger;
+	struct store *store;
+	struct worker *worker;
+	int64_t *jobs; /* those that must run */
+	size_t njobs;
+	bool *asked; /* by number: a job runs for it */
+	int status;
+};
+
+/* ---- Signals: the first asks the worker to stop in order, the second ends the program ---- */
+
+static struct worker *volatile running;
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+	if (caught)
+		_exit(128 + sig);
+	caught = sig;
+	if (running)
+		worker_stop(running);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+/* ---- Preparing ---- */
+
+static bool prepare_folder(const char *out, struct err *e)
+{
+	if (!sys_mkdirs(out, 0755, e))
+		return err_prefix(e, "output folder: ");
+	if (access(out, W_OK | X_OK) != 0)
+		return fail_errno(e, "output folder: cannot write to %s", out);
+	return true;
+}
+
+static bool release_all(struct db *db, void *arg, struct err *e)
+{
+	(void)arg;
+	return job_release_all(db, e);
+}
+
+static bool open_storage(struct work *w, struct err *e)
+{
+	if (!prepare_folder(w->out, e))
+		return false;
+	if (!sys_mkdirs(w->config->data_dir, 0700, e))
+		return err_prefix(e, "data_dir: ");
+	w->ledger = ledger_open(w->config->database_url, e);
+	if (!w->ledger)
+		return false;
+	/* We hold the only lock on this database: whoever held a lease in it is gone. */
+	if (ledger_db(w->ledger)->ops->exclusive && !ledger_write(w->ledger, release_all, NULL, e))
+		return false;
+	w->store = store_open(w->config->store_url, true, e);
+	return w->store != NULL;
+}
+
+/* ---- Jobs ---- */
+
+/* Whether what is stored is young and whole enough to be taken as it is. */
+static bool is_fresh(const struct work *w, const struct case_view *v)
+{
+	return v->consulted_ms && sys_wall_ms() - v->consulted_ms <= w->config->max_age;
+}
+
+struct asking {
+	const char *number;
+	bool relist, retry;
+	struct job_ticket ticket;
+};
+
+static bool ask_one(struct db *db, void *arg, struct err *e)
+{
+	struct asking *a = arg;
+	int64_t now = sys_wall_ms();
+	if (a->retry)
+		return job_retry(db, a->number, now, &a->ticket, e);
+	return job_request(
+		db, &(struct job_ask){.number = a->number, .relist = a->relist, .now_ms = now},
+		&a->ticket, e);
+}
+
+/* Makes or adopts the job of one number, unless nothing is to be done for it. */
+static bool ask(struct work *w, size_t i, struct err *e)
+{
+	struct asking a = {.number = w->numbers[i].digits, .relist = true, .retry = w->retry};
+	struct case_view v = {0};
+	struct err why;
+	bool known = query_case_head(ledger_db(w->ledger), a.number, &v, &why);
+	if (!known && why.kind != ERR_ABSENT) {
+		*e = why;
+		return false;
+	}
+	bool done = known && strcmp(v.job_state, "completed") == 0 && v.failed + v.pending == 0;
+	a.relist = !known || !is_fresh(w, &v);
+	case_view_release(&v);
+	if (!w->retry && done && !a.relist)
+		return true;
+	if (!ledger_write(w->ledger, ask_one, &a, &why)) {
+		if (why.kind != ERR_ABSENT) {
+			*e = why;
+			return false;
+		}
+		term_error("%s: %s", w->numbers[i].masked, why.text);
+		w->status = cmd_worse(w->status, known ? EXIT_TROUBLE : EXIT_NOT_FOUND);
+		return true;
+	}
+	w->asked[i] = true;
+	w->jobs[w->njobs++] = a.ticket.job_id;
+	return true;
+}
+
+static bool any_work(struct work *w, bool *needed, struct err *e)
+{
+	*needed = false;
+	for (size_t i = 0; i < w->n && !*needed; i++) {
+		struct case_view v = {0};
+		struct err why;
+		bool known = query_case_head(ledger_db(w->ledger), w->numbers[i].digits, &v, &why);
+		if (!known && why.kind != ERR_ABSENT) {
+			*e = why;
+			return false;
+		}
+		*needed = !known || w->retry || v.failed + v.pending > 0 || !is_fresh(w, &v) ||
+			  strcmp(v.job_state, "completed") != 0;
+		case_view_release(&v);
+	}
+	return true;
+}
+
+/* The token is looked at before anything is asked for, so that nothing is begun in vain. */
+static bool make_worker(struct work *w, struct progress *p, struct err *e)
+{
+	char warning[200];
+	w->worker = worker_new(&(struct worker_options){.config = w->config,
+							.ledger = w->ledger,
+							.store = w->store,
+							.on_turn = progress_show,
+							.arg = p},
+			       e);
+	if (!w->worker)
+		return false;
+	if (worker_token_warning(w->worker, warning, sizeof warning))
+		term_error("warning: %s", warning);
+	running = w->worker;
+	return true;
+}
+
+static int status_of_end(enum worker_end end)
+{
+	switch (end) {
+	case WORKER_DONE:
+		return EXIT_COMPLETE;
+	case WORKER_STOPPED:
+		return 128 + caught;
+	case WORKER_TOKEN:
+	case WORKER_PORTAL_DOWN:
+		return EXIT_PORTAL;
+	case WORKER_TROUBLE:
+		return EXIT_TROUBLE;
+	}
+	return EXIT_TROUBLE;
+}
+
+/* Runs all jobs; the status is COMPLETE when each became final, whatever the outcome. */
+static int run_jobs(struct work *w, struct err *e)
+{
+	bool needed;
+	struct progress p;
+	if (!any_work(w, &needed, e))
+		return EXIT_TROUBLE;
+	if (!needed)
+		return EXIT_COMPLETE;
+	progress_init(&p, w->line->quiet);
+	if (!make_worker(w, &p, e))
+		return e->kind == ERR_DENIED ? EXIT_PORTAL : EXIT_TROUBLE;
+	for (size_t i = 0; i < w->n; i++)
+		if (!ask(w, i, e))
+			return EXIT_TROUBLE;
+	enum worker_end end = worker_run(w->worker, w->jobs, w->njobs, e);
+	progress_end(&p);
+	return status_of_end(end);
+}
+
+/* ---- Telling ---- */
+
+static void tell_failures(const struct case_view *v)
+{
+	for (size_t i = 0; i < v->ndocs; i++)
+		if (strcmp(v->docs[i].state, "failed") == 0)
+			term_note("  missing %04zu %s: %s: %s", i + 1, v->docs[i].doc_id,
+				  v->docs[i].reason, v->docs[i].error);
+}
+
+static void tell(const struct work *w, const struct cnj *n, const struct case_view *v,
+		 const struct export_result *x)
+{
+	char bytes[16];
+	int64_t sum = 0;
+	for (size_t i = 0; i < v->ndocs; i++)
+		sum += v->docs[i].size > 0 ? v->docs[i].size : 0;
+	term_bytes(sum, bytes);
+	if (w->line->json)
+		term_out("%s\n", x->manifest);
+	if (!w->line->json && !w->line->quiet) {
+		const char *word = *v->outcome ? v->outcome : "unfinished";
+		if (v->available == v->ndocs)
+			term_out("%s  %s  %zu documents, %s", n->masked, word, v->ndocs, bytes);
+		else
+			term_out("%s  %s  %zu of %zu documents, %s", n->masked, word, v->available,
+				 v->ndocs, bytes);
+		term_out(x->folder ? "  %s\n" : "\n", x->folder);
+	}
+	if (*v->error)
+		term_note("%s: %s", n->masked, v->error);
+	tell_failures(v);
+}
+
+/* Writes the folder of one case and says how it stands. Gives the case's exit status. */
+static int conclude(struct work *w, const struct cnj *n)
+{
+	struct case_view v = {0};
+	struct export_result x = {0};
+	struct err e;
+	int status = EXIT_TROUBLE;
+	if (!query_case(ledger_db(w->ledger), n->digits, &v, &e)) {
+		cmd_fail(&e, EXIT_TROUBLE);
+	} else if ((v.ndocs || w->line->json || cmd_exit_for(v.outcome) == EXIT_COMPLETE) &&
+		   !export_case(&v, w->store, w->out, w->config->portal_url, &x, &e)) {
+		err_prefix(&e, "%s: ", n->masked);
+		cmd_fail(&e, EXIT_TROUBLE);
+	} else {
+		status = cmd_exit_for(v.outcome);
+		tell(w, n, &v, &x);
+	}
+	export_result_release(&x);
+	case_view_release(&v);
+	return status;
+}
+
+static int work(const struct cmd_line *l, struct config *c, bool retry)
+{
+	struct work w = {.line = l, .config = c, .retry = retry, .out = l->out ? l->out : "."};
+	struct err e = {0};
+	if (l->max_age && !config_set(c, "max_age", l->max_age, CONFIG_COMMAND_LINE, &e))
+		return cmd_fail(&e, EXIT_USAGE);
+	if (!cmd_numbers(l, &w.numbers, &w.n) || w.n == 0) {
+		if (w.n == 0 && l->nwords == 0)
+			term_error("which case? Give one or more case numbers, such as "
+				   "0000001-39.2024.8.26.0100");
+		xfree(w.numbers);
+		return EXIT_USAGE;
+	}
+	w.jobs = xcalloc(w.n, sizeof *w.jobs);
+	w.asked = xcalloc(w.n, sizeof *w.asked);
+	catch_signals();
+	if (!open_storage(&w, &e)) {
+		w.status = cmd_fail(&e, EXIT_TROUBLE);
+	} else {
+		int status = run_jobs(&w, &e);
+		for (size_t i = 0; i < w.n; i++)
+			if (w.asked[i] || (!retry && status == EXIT_COMPLETE))
+				w.status = cmd_worse(w.status, conclude(&w, &w.numbers[i]));
+		if (status != EXIT_COMPLETE) {
+			term_error("%s", e.text);
+			if (w.njobs)
+				term_note("Everything stored so far is kept; the same command goes "
+					  "on from there.");
+			w.status = status > 100 ? status : cmd_worse(w.status, status);
+		}
+	}
+	running = NULL;
+	worker_free(w.worker);
+	store_close(w.store);
+	ledger_close(w.ledger);
+	xfree(w.asked);
+	xfree(w.jobs);
+	xfree(w.numbers);
+	return w.status;
+}
+
+static int run_get(const struct cmd_line *l, struct config *c)
+{
+	return work(l, c, false);
+}
+
+static int run_retry(const struct cmd_line *l, struct config *c)
+{
+	return work(l, c, true);
+}
+
+#define EXIT_HELP                                                                                  \
+	"Exit status: 0 complete, 1 our fault or bad settings, 2 usage, 3 documents are "          \
+	"missing,\n"                                                                               \
+	"4 not found, 5 access denied, 6 portal unavailable or token refused; with several "       \
+	"numbers\n"                                                                                \
+	"the worst. A signal stops in order (130, 143): run the same command to go on.\n"
+
+const struct cmd cmd_get = {
+	.name = "get",
+	.usage = "NUMBER... [-o DIR] [--json] [--max-age DURATION] [--quiet]",
+	.summary = "fetches case files into DIR/<number>/, with a manifest that proves them",
+	.help = "  -o, --output DIR     where the folders go (default: here)\n"
+		"      --json           prints each manifest on stdout, one line a case\n"
+		"      --max-age TIME   takes a stored list of documents that is at most so old "
+		"(90s, 10m,\n"
+		"                       2h, 7d) without asking the portal; default: always ask\n"
+		"  -q, --quiet          no progress, no summary\n\n"
+		"Numbers are masked (0000001-39.2024.8.26.0100), 20 digits, or quoted with "
+		"spaces.\n"
+		"What is stored is never fetched again; a run that was stopped goes on where it "
+		"was.\n\n" EXIT_HELP,
+	.options = "ojmq",
+	.run = run_get,
+};
+
+const struct cmd cmd_retry = {
+	.name = "retry",
+	.usage = "NUMBER... [-o DIR] [--json] [--quiet]",
+	.summary = "tries again what failed of a case, and nothing else",
+	.help = "  -o, --output DIR     where the folders go (default: here)\n"
+		"      --json           prints each manifest on stdout, one line a case\n"
+		"  -q, --quiet          no progress, no summary\n\n" EXIT_HELP,
+	.options = "ojq",
+	.run = run_retry,
+};

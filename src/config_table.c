@@ -1,0 +1,213 @@
+/*
+ * config_table - the table of settings: keys, kinds, defaults, ranges and help, and how they are
+ * shown. Parses nothing and knows nothing of where values come from.
+ */
+#include "config_table.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define AT(field) offsetof(struct config, field)
+#define SECONDS(n) ((n)*INT64_C(1000))
+#define MIB(n) ((n)*INT64_C(1048576))
+
+const struct config_row config_table[] = {
+	{"data_dir", TEXT, AT(data_dir), "", 0, 0, NULL, "Storage",
+	 "Where the database, the folder store and the spool live. Default: $STATE_DIRECTORY, "
+	 "else $XDG_DATA_HOME/autos, else ~/.local/share/autos."},
+	{"database_url", TEXT, AT(database_url), "", 0, 0, "DATABASE_URL", "Storage",
+	 "The database: sqlite:PATH. Default: sqlite:<data_dir>/autos.db."},
+	{"store_url", TEXT, AT(store_url), "", 0, 0, NULL, "Storage",
+	 "Where documents are stored: dir:PATH. Default: dir:<data_dir>/objects."},
+
+	{"portal_url", URL, AT(portal_url), "https://portaldeservicos.pdpj.jus.br/api/v2", 0, 0,
+	 "PDPJ_API_BASE_URL", "Portal", "Base address of the portal's API."},
+	{"portal_hosts", TEXT, AT(portal_hosts), "", 0, 0, NULL, "Portal",
+	 "More hosts, separated by commas, to which document links may lead. The token is "
+	 "sent to the portal's own host and to these, over https, and nowhere else."},
+	{"portal_token", SECRET, AT(portal_token), "", 0, 0, "PDPJ_API_TOKEN", "Portal",
+	 "The bearer token of a portal user."},
+	{"portal_token_file", SECRET_FILE, AT(portal_token_file), "", 0, 0, NULL, "Portal",
+	 "File that holds the token. It is read again when it changes, so a token can be "
+	 "renewed while work goes on."},
+	{"portal_token_wait", DURATION, AT(portal_token_wait), "0", 0, SECONDS(86400), NULL,
+	 "Portal",
+	 "How long `autos get` waits for portal_token_file to change once the token is refused."},
+	{"portal_token_margin", DURATION, AT(portal_token_margin), "10m", 0, SECONDS(86400), NULL,
+	 "Portal", "A token with less life than this is said before work starts."},
+	{"portal_user_agent", TEXT, AT(portal_user_agent),
+	 "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+	 "Chrome/130.0.0.0 Safari/537.36",
+	 0, 0, NULL, "Portal",
+	 "User-Agent of requests to the portal; its firewall is known to refuse unusual ones."},
+	{"portal_headers", SECRET, AT(portal_headers), "", 0, 0, NULL, "Portal",
+	 "More request headers for the portal, as `Name: value`, separated by |."},
+	{"portal_headers_file", SECRET_FILE, AT(portal_headers_file), "", 0, 0, NULL, "Portal",
+	 "File that holds portal_headers."},
+	{"portal_proxy", SECRET, AT(portal_proxy), "", 0, 0, NULL, "Portal",
+	 "Proxy for requests to the portal, as http://user:password@host:port or "
+	 "socks5h://host:port. Proxies named in the environment are not used."},
+	{"portal_proxy_file", SECRET_FILE, AT(portal_proxy_file), "", 0, 0, NULL, "Portal",
+	 "File that holds portal_proxy."},
+	{"portal_ca_file", TEXT, AT(portal_ca_file), "", 0, 0, NULL, "Portal",
+	 "Certificate authorities to trust for the portal in place of the system's (PEM)."},
+
+	{"portal_parallel", NUMBER, AT(portal_parallel), "3", 1, 64, NULL, "Lane to the portal",
+	 "Requests that may run at once when work starts. It moves from there: halved by "
+	 "overload, raised by success."},
+	{"portal_parallel_min", NUMBER, AT(portal_parallel_min), "1", 1, 64, NULL,
+	 "Lane to the portal", "Never fewer requests at once than this."},
+	{"portal_parallel_max", NUMBER, AT(portal_parallel_max), "10", 1, 64, NULL,
+	 "Lane to the portal", "Never more requests at once than this."},
+	{"portal_pace", DURATION, AT(portal_pace), "1s", 0, SECONDS(3600), NULL,
+	 "Lane to the portal", "Least time between the starts of two list calls."},
+	{"portal_pause", DURATION, AT(portal_pause), "5s", 1, SECONDS(3600), NULL,
+	 "Lane to the portal",
+	 "First pause of all requests after a 429 without Retry-After; doubled while it goes on."},
+	{"portal_pause_max", DURATION, AT(portal_pause_max), "30s", 1, SECONDS(86400), NULL,
+	 "Lane to the portal", "Longest pause that we choose ourselves."},
+	{"portal_patience", DURATION, AT(portal_patience), "30m", 1, SECONDS(7 * 86400), NULL,
+	 "Lane to the portal",
+	 "How long `autos get` bears a portal that asks everybody to wait before it gives up, "
+	 "with everything kept for the next start."},
+	{"portal_connect_timeout", DURATION, AT(portal_connect_timeout), "10s", 1, SECONDS(600),
+	 NULL, "Lane to the portal", "Time to connect, TLS included."},
+	{"portal_timeout", DURATION, AT(portal_timeout), "30s", 1, SECONDS(3600), NULL,
+	 "Lane to the portal", "Whole time of a list or detail call."},
+	{"portal_low_speed", SIZE, AT(portal_low_speed), "1", 1, MIB(1024), NULL,
+	 "Lane to the portal",
+	 "A transfer slower than this many bytes a second, for portal_low_speed_time, is cut. "
+	 "Documents have no other time limit."},
+	{"portal_low_speed_time", DURATION, AT(portal_low_speed_time), "60s", SECONDS(1),
+	 SECONDS(3600), NULL, "Lane to the portal", "See portal_low_speed. Whole seconds."},
+	{"retry_max", NUMBER, AT(retry_max), "3", 0, 100, NULL, "Lane to the portal",
+	 "How often a request is sent again after a transient fault."},
+	{"retry_delay", DURATION, AT(retry_delay), "2s", 0, SECONDS(3600), NULL,
+	 "Lane to the portal",
+	 "Wait before the first retry; doubled for each further one, with jitter."},
+
+	{"document_max_size", SIZE, AT(document_max_size), "4G", 1, MIB(1 << 20), NULL, "Limits",
+	 "A larger document is given up as too_large."},
+	{"answer_max_size", SIZE, AT(answer_max_size), "64M", 1024, MIB(1024), NULL, "Limits",
+	 "Largest list or detail answer that is read."},
+	{"spool_memory", SIZE, AT(spool_memory), "256K", 4096, MIB(64), NULL, "Limits",
+	 "Bytes of one document that stay in memory before it goes to an unlinked file."},
+
+	{"cases_parallel", NUMBER, AT(cases_parallel), "4", 1, 64, NULL, "Work",
+	 "Cases worked on at once."},
+	{"lease_time", DURATION, AT(lease_time), "12s", SECONDS(2), SECONDS(600), NULL, "Work",
+	 "How long a case stays with a worker that stops renewing its lease."},
+	{"max_age", DURATION, AT(max_age), "0", 0, SECONDS(INT64_C(3650) * 86400), NULL, "Work",
+	 "`autos get` takes a stored list of documents that is at most this old without "
+	 "asking the portal again."},
+	{"log_level", LEVEL, AT(log_level), "error", 0, 0, NULL, "Work",
+	 "What is logged on stderr: error, warn, info or debug."},
+};
+
+static_assert(sizeof config_table / sizeof *config_table == CONFIG_ROWS,
+	      "config.h counts the rows");
+
+const struct config_unit config_size_units[] = {
+	{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
+const struct config_unit config_time_units[] = {{"", 1000},   {"ms", 1},      {"s", 1000},
+						{"m", 60000}, {"h", 3600000}, {"d", 86400000},
+						{NULL, 0}};
+
+/* Written with the largest unit that leaves a whole number. */
+static void show_number(const struct config_row *r, int64_t v, char *out, size_t cap)
+{
+	static const struct config_unit none[] = {{"", 1}, {NULL, 0}};
+	const struct config_unit *best = none;
+	const struct config_unit *units = r->kind == SIZE       ? config_size_units
+					  : r->kind == DURATION ? config_time_units
+								: none;
+	for (const struct config_unit *u = units; u->name; u++)
+		if (v && *u->name && v % u->factor == 0 && u->factor >= best->factor)
+			best = u;
+	snprintf(out, cap, "%" PRId64 "%s", v / best->factor, best->name);
+}
+
+size_t config_count(void)
+{
+	return CONFIG_ROWS;
+}
+
+const char *config_key(size_t i)
+{
+	return config_table[i].key;
+}
+
+const char *config_help(size_t i)
+{
+	return config_table[i].help;
+}
+
+const char *config_section(size_t i)
+{
+	return config_table[i].section;
+}
+
+const char *config_alias(size_t i)
+{
+	return config_table[i].alias;
+}
+
+void config_default(size_t i, char *out, size_t cap)
+{
+	snprintf(out, cap, "%s", config_table[i].preset);
+}
+
+void config_range(size_t i, char *out, size_t cap)
+{
+	const struct config_row *r = &config_table[i];
+	char low[32], high[32];
+	switch (r->kind) {
+	case TEXT:
+	case SECRET:
+		snprintf(out, cap, "text");
+		return;
+	case SECRET_FILE:
+		snprintf(out, cap, "path of a file");
+		return;
+	case URL:
+		snprintf(out, cap, "http:// or https:// address");
+		return;
+	case LEVEL:
+		snprintf(out, cap, "error, warn, info, debug");
+		return;
+	case NUMBER:
+	case SIZE:
+	case DURATION:
+		break;
+	}
+	show_number(r, r->min, low, sizeof low);
+	show_number(r, r->max, high, sizeof high);
+	snprintf(out, cap, "%s to %s", low, high);
+}
+
+const char *config_source_name(enum config_source source)
+{
+	switch (source) {
+	case CONFIG_DEFAULT:
+		return "default";
+	case CONFIG_FILE:
+		return "file";
+	case CONFIG_ENVIRONMENT:
+		return "environment";
+	case CONFIG_COMMAND_LINE:
+		return "command line";
+	}
+	return "?";
+}
+
+void config_show(const struct config *c, size_t i, char *out, size_t cap)
+{
+	const struct config_row *r = &config_table[i];
+	if (!config_is_text(r))
+		show_number(r, *config_number(c, r), out, cap);
+	else if (r->kind == SECRET)
+		snprintf(out, cap, "%s", **config_text(c, r) ? "***" : "");
+	else
+		snprintf(out, cap, "%s", *config_text(c, r));
+}

@@ -1,0 +1,114 @@
+/*
+ * db - what all drivers share: values, results, transactions, and the choice of a driver.
+ */
+#include "db.h"
+
+#include "sys.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct db_ops *const drivers[] = {&db_sqlite};
+
+struct db_value db_i(int64_t i)
+{
+	return (struct db_value){.kind = DB_INT, .i = i};
+}
+
+struct db_value db_s(const char *s)
+{
+	if (!s)
+		return (struct db_value){.kind = DB_NULL};
+	return (struct db_value){.kind = DB_TEXT, .s = s, .len = strlen(s)};
+}
+
+void db_rows_release(struct db_rows *r)
+{
+	xfree(r->cells);
+	xfree(r->text);
+	*r = (struct db_rows){0};
+}
+
+static const struct db_value *cell(const struct db_rows *r, size_t row, size_t col)
+{
+	assert(row < r->rows && col < r->cols);
+	return &r->cells[row * r->cols + col];
+}
+
+int64_t db_int(const struct db_rows *r, size_t row, size_t col)
+{
+	const struct db_value *v = cell(r, row, col);
+	assert(v->kind != DB_TEXT);
+	return v->i;
+}
+
+const char *db_text(const struct db_rows *r, size_t row, size_t col)
+{
+	const struct db_value *v = cell(r, row, col);
+	assert(v->kind != DB_INT);
+	return v->s ? v->s : "";
+}
+
+bool db_is_null(const struct db_rows *r, size_t row, size_t col)
+{
+	return cell(r, row, col)->kind == DB_NULL;
+}
+
+struct db *db_open(const char *url, enum db_mode mode, struct err *e)
+{
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+		size_t n = strlen(drivers[i]->scheme);
+		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
+			return drivers[i]->open(url + n + 1, mode, e);
+	}
+	fail(e, ERR_INPUT, "database_url: no driver for '%.20s'", url);
+	return NULL;
+}
+
+void db_close(struct db *db)
+{
+	if (db)
+		db->ops->close(db);
+}
+
+bool db_run(struct db *db, const char *sql, const struct db_value *args, size_t nargs,
+	    struct db_rows *out, struct err *e)
+{
+	if (out)
+		*out = (struct db_rows){0};
+	return db->ops->run(db, sql, args, nargs, out, e);
+}
+
+bool db_run_once(struct db *db, const char *sql, struct err *e)
+{
+	return db->ops->run_once(db, sql, e);
+}
+
+bool db_begin(struct db *db, struct err *e)
+{
+	assert(!db->in_transaction);
+	if (!db_run(db, "BEGIN", NULL, 0, NULL, e))
+		return false;
+	db->in_transaction = true;
+	return true;
+}
+
+bool db_commit(struct db *db, struct err *e)
+{
+	assert(db->in_transaction);
+	if (!db_run(db, "COMMIT", NULL, 0, NULL, e)) {
+		db_rollback(db);
+		return false;
+	}
+	db->in_transaction = false;
+	return true;
+}
+
+void db_rollback(struct db *db)
+{
+	struct err ignored;
+	if (db->in_transaction && !db_run(db, "ROLLBACK", NULL, 0, NULL, &ignored))
+		db->in_transaction = false;
+	db->in_transaction = false;
+}

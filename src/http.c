@@ -1,0 +1,366 @@
+/*
+ * http - libcurl's multi interface behind five calls. Owns the sockets and the easy handles.
+ *
+ * Decides nothing about what an answer means: transport faults become enum http_fault, all the rest
+ * is copied into http_res.
+ */
+#include "http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { RECEIVE_BUFFER = 128 << 10, IDLE_MAX = 64 };
+
+struct http {
+	struct http_options o;
+	CURLM *multi;
+	int wake; /* eventfd */
+	int64_t received;
+	struct http_exchange *done_head, **done_tail;
+	CURL *idle[IDLE_MAX]; /* easy handles to use again */
+	size_t nidle;
+};
+
+const char *http_library(void)
+{
+	return curl_version();
+}
+
+struct http *http_new(const struct http_options *o, struct err *e)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+		fail(e, ERR_FAIL, "libcurl does not start");
+		return NULL;
+	}
+	struct http *h = xcalloc(1, sizeof *h);
+	h->o = *o;
+	h->done_tail = &h->done_head;
+	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	h->multi = curl_multi_init();
+	if (h->wake < 0 || !h->multi) {
+		fail(e, ERR_FAIL, "cannot prepare network transfers");
+		http_free(h);
+		return NULL;
+	}
+	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)o->connections);
+	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	return h;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	for (size_t i = 0; i < h->nidle; i++)
+		curl_easy_cleanup(h->idle[i]);
+	if (h->multi)
+		curl_multi_cleanup(h->multi);
+	if (h->wake >= 0)
+		close(h->wake);
+	xfree(h);
+	curl_global_cleanup();
+}
+
+void http_wake(struct http *h)
+{
+	uint64_t one = 1;
+	ssize_t n = write(h->wake, &one, sizeof one);
+	(void)n; /* a full counter wakes as well */
+}
+
+int64_t http_received(const struct http *h)
+{
+	return h->received;
+}
+
+/* ---- Callbacks of libcurl ---- */
+
+static void set_fault(struct http_exchange *x, enum http_fault fault, const char *text)
+{
+	if (x->res.fault != HTTP_FAULT_NONE)
+		return;
+	x->res.fault = fault;
+	snprintf(x->res.fault_text, sizeof x->res.fault_text, "%.*s",
+		 (int)sizeof x->res.fault_text - 1, text);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_exchange *x = arg;
+	size_t len = size * n;
+	struct err e;
+	x->http->received += (int64_t)len;
+	if (x->body.size + (int64_t)len > x->req.max_body) {
+		set_fault(x, HTTP_FAULT_TOO_LARGE, "larger than the limit");
+		return 0;
+	}
+	if (!spool_add(&x->body, data, len, &e)) {
+		set_fault(x, HTTP_FAULT_LOCAL, e.text);
+		return 0;
+	}
+	return len;
+}
+
+static void copy_value(char *out, size_t cap, const char *v, size_t len)
+{
+	while (len && (*v == ' ' || *v == '\t')) {
+		v++;
+		len--;
+	}
+	while (len && (v[len - 1] == '\r' || v[len - 1] == '\n' || v[len - 1] == ' '))
+		len--;
+	if (len >= cap)
+		len = cap - 1;
+	memcpy(out, v, len);
+	out[len] = '\0';
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+	struct http_exchange *x = arg;
+	struct http_res *r = &x->res;
+	size_t len = size * n;
+	const struct {
+		const char *name;
+		char *out;
+		size_t cap;
+	} wanted[] = {
+		{"content-type:", r->content_type, sizeof r->content_type},
+		{"content-encoding:", r->content_encoding, sizeof r->content_encoding},
+		{"location:", r->location, sizeof r->location},
+		{"retry-after:", r->retry_after, sizeof r->retry_after},
+	};
+	if (len > 5 && strncmp(line, "HTTP/", 5) == 0) { /* a 100 may come before the real one */
+		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+			wanted[i].out[0] = '\0';
+		return len;
+	}
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		size_t k = strlen(wanted[i].name);
+		if (len > k && strncasecmp(line, wanted[i].name, k) == 0)
+			copy_value(wanted[i].out, wanted[i].cap, line + k, len - k);
+	}
+	if (len > 15 && strncasecmp(line, "content-length:", 15) == 0) {
+		char digits[32];
+		copy_value(digits, sizeof digits, line + 15, len - 15);
+		if (strtoll(digits, NULL, 10) > x->req.max_body) {
+			set_fault(x, HTTP_FAULT_TOO_LARGE, "announced as larger than the limit");
+			return 0;
+		}
+	}
+	return len;
+}
+
+/* ---- Starting ---- */
+
+static CURL *easy_take(struct http *h)
+{
+	if (h->nidle)
+		return h->idle[--h->nidle];
+	CURL *c = curl_easy_init();
+	if (!c)
+		die("libcurl: no more handles");
+	return c;
+}
+
+static void easy_give(struct http *h, CURL *c)
+{
+	if (h->nidle == IDLE_MAX) {
+		curl_easy_cleanup(c);
+		return;
+	}
+	curl_easy_reset(c);
+	h->idle[h->nidle++] = c;
+}
+
+static void set_options(struct http *h, struct http_exchange *x, CURL *c)
+{
+	curl_easy_setopt(c, CURLOPT_URL, x->req.url);
+	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
+	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_PROXY, h->o.proxy); /* "" also shuts out the environment's */
+	if (*h->o.ca_file)
+		curl_easy_setopt(c, CURLOPT_CAINFO, h->o.ca_file);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)h->o.connect_timeout_ms);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)h->o.low_speed);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)h->o.low_speed_time_s);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)x->req.total_ms);
+}
+
+void http_start(struct http *h, struct http_exchange *x)
+{
+	assert(!x->running && x->req.url && x->req.max_body > 0);
+	struct curl_slist *list = NULL;
+	for (size_t i = 0; i < x->req.nheaders; i++)
+		list = curl_slist_append(list, x->req.headers[i]);
+	CURL *c = easy_take(h);
+	x->http = h;
+	x->easy = c;
+	x->headers = list;
+	x->error[0] = '\0';
+	x->res = (struct http_res){.content_length = -1};
+	spool_init(&x->body, h->o.spool_dir,
+		   x->req.in_memory ? (size_t)x->req.max_body : h->o.spool_memory);
+	set_options(h, x, c);
+	CURLMcode m = curl_multi_add_handle(h->multi, c);
+	if (m != CURLM_OK)
+		die("libcurl: %s", curl_multi_strerror(m));
+	x->running = true;
+}
+
+/* ---- Ending ---- */
+
+static enum http_fault fault_of(CURL *c, CURLcode code)
+{
+	curl_off_t connected = 0;
+	switch ((int)code) {
+	case CURLE_OK:
+		return HTTP_FAULT_NONE;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_PROXY:
+		return HTTP_FAULT_CONNECT;
+	case CURLE_OPERATION_TIMEDOUT:
+		curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &connected);
+		return connected > 0 ? HTTP_FAULT_TIMEOUT : HTTP_FAULT_CONNECT;
+	case CURLE_PARTIAL_FILE:
+		return HTTP_FAULT_SHORT;
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_FAIL_REWIND:
+		return HTTP_FAULT_RESET;
+	default:
+		return HTTP_FAULT_PROTOCOL;
+	}
+}
+
+static void set_edges(struct http_exchange *x)
+{
+	struct http_res *r = &x->res;
+	struct spool *s = &x->body;
+	r->received = s->size;
+	r->head = s->mem ? s->mem : "";
+	r->head_len = s->mem_len < HTTP_EDGE ? s->mem_len : HTTP_EDGE;
+	if (s->fd < 0) {
+		r->body = r->head;
+		r->body_len = s->mem_len;
+		r->tail_len = r->head_len;
+		r->tail = r->body + (r->body_len - r->tail_len);
+		return;
+	}
+	x->tail = xmalloc(HTTP_EDGE);
+	ssize_t n =
+		spool_read(s, s->size > HTTP_EDGE ? s->size - HTTP_EDGE : 0, x->tail, HTTP_EDGE);
+	if (n < 0)
+		set_fault(x, HTTP_FAULT_LOCAL, "cannot read the spool file back");
+	r->tail = x->tail;
+	r->tail_len = n > 0 ? (size_t)n : 0;
+}
+
+static void detach(struct http_exchange *x)
+{
+	curl_multi_remove_handle(x->http->multi, x->easy);
+	easy_give(x->http, x->easy);
+	curl_slist_free_all(x->headers);
+	x->easy = NULL;
+	x->headers = NULL;
+	x->running = false;
+}
+
+static void finish(struct http *h, struct http_exchange *x, CURLcode code)
+{
+	long status = 0;
+	curl_off_t length = -1;
+	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	x->res.status = (int)status;
+	x->res.content_length = length;
+	enum http_fault fault = fault_of(x->easy, code);
+	if (fault != HTTP_FAULT_NONE)
+		set_fault(x, fault, x->error[0] ? x->error : curl_easy_strerror(code));
+	detach(x);
+	spool_end(&x->body);
+	set_edges(x);
+	x->next = NULL;
+	*h->done_tail = x;
+	h->done_tail = &x->next;
+}
+
+/* Takes the ended transfers from libcurl; true when there was one. */
+static bool collect(struct http *h)
+{
+	CURLMsg *msg;
+	int left;
+	while ((msg = curl_multi_info_read(h->multi, &left))) {
+		struct http_exchange *x = NULL;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &x);
+		finish(h, x, msg->data.result);
+	}
+	return h->done_head != NULL;
+}
+
+bool http_turn(struct http *h, int64_t timeout_ms, struct err *e)
+{
+	struct curl_waitfd extra = {.fd = h->wake, .events = CURL_WAIT_POLLIN};
+	int running = 0;
+	CURLMcode m = curl_multi_perform(h->multi, &running);
+	if (m == CURLM_OK && !collect(h)) {
+		m = curl_multi_poll(h->multi, &extra, 1, (int)timeout_ms, NULL);
+		if (m == CURLM_OK)
+			m = curl_multi_perform(h->multi, &running);
+		collect(h);
+	}
+	uint64_t drop;
+	ssize_t n = read(h->wake, &drop, sizeof drop);
+	(void)n; /* EAGAIN: nobody woke us */
+	if (m != CURLM_OK)
+		return fail(e, ERR_FAIL, "network transfers: %s", curl_multi_strerror(m));
+	return true;
+}
+
+struct http_exchange *http_done(struct http *h)
+{
+	struct http_exchange *x = h->done_head;
+	if (!x)
+		return NULL;
+	h->done_head = x->next;
+	if (!h->done_head)
+		h->done_tail = &h->done_head;
+	x->next = NULL;
+	return x;
+}
+
+void http_exchange_release(struct http_exchange *x)
+{
+	if (x->running)
+		detach(x);
+	http_req_release(&x->req);
+	spool_release(&x->body);
+	xfree(x->tail);
+	*x = (struct http_exchange){.body.fd = -1};
+}

@@ -1,0 +1,231 @@
+/*
+ * manifest - builds and reads manifests. Facts in, text out; touches no file.
+ */
+#include "manifest.h"
+
+#include "cnj.h"
+#include "sys.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+static json_t *text(const char *s)
+{
+	json_t *j = *s ? json_string(s) : NULL;
+	return j ? j : json_null();
+}
+
+static json_t *number(int64_t n)
+{
+	return n < 0 ? json_null() : json_integer(n);
+}
+
+static json_t *when(int64_t ms)
+{
+	char out[25];
+	if (!ms)
+		return json_null();
+	sys_format_utc(ms, out);
+	return json_string(out);
+}
+
+size_t manifest_duplicate_of(const struct case_view *v, size_t i)
+{
+	const struct doc_view *d = &v->docs[i];
+	if (!*d->sha256)
+		return i;
+	for (size_t k = 0; k < i; k++) {
+		const struct doc_view *o = &v->docs[k];
+		if (o->size == d->size && strcmp(o->sha256, d->sha256) == 0 &&
+		    strcmp(o->filed_at, d->filed_at) == 0 && strcmp(o->name, d->name) == 0 &&
+		    strcmp(o->type, d->type) == 0 && o->sequence == d->sequence)
+			return k;
+	}
+	return i;
+}
+
+static const char *reference(const struct doc_view *d)
+{
+	for (size_t i = 0; i < d->nrefs; i++)
+		if (!*d->source_id || strcmp(d->refs[i].id, d->source_id) == 0)
+			return d->refs[i].href;
+	return "";
+}
+
+static json_t *aliases(const struct doc_view *d)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < d->nrefs; i++)
+		if (strcmp(d->refs[i].id, d->doc_id) != 0)
+			json_array_append_new(list, json_string(d->refs[i].id));
+	return list;
+}
+
+static void set(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
+static json_t *document(const struct case_view *v, size_t i, const struct manifest_options *m)
+{
+	const struct doc_view *d = &v->docs[i];
+	size_t same = manifest_duplicate_of(v, i);
+	json_t *o = json_object();
+	set(o, "position", json_integer((json_int_t)i + 1));
+	set(o, "id", text(d->doc_id));
+	set(o, "aliases", aliases(d));
+	set(o, "origin_id", text(d->origin_id));
+	set(o, "name", text(d->name));
+	set(o, "type", text(d->type));
+	set(o, "type_code", text(d->type_code));
+	set(o, "filed_at", text(d->filed_at));
+	set(o, "sequence", number(d->sequence));
+	set(o, "secrecy", json_integer(d->secrecy));
+	set(o, "court", text(d->court));
+	set(o, "degree", text(d->degree));
+	set(o, "listed", json_boolean(d->listed));
+	set(o, "declared_type", text(d->declared_type));
+	set(o, "declared_size", number(d->declared_size));
+	set(o, "status", text(d->state));
+	set(o, "reason", text(d->reason));
+	set(o, "error_message", text(d->error));
+	set(o, "attempts", json_integer(d->tries));
+	set(o, "source_id", text(d->source_id));
+	set(o, "portal_reference", text(reference(d)));
+	set(o, "size", number(d->size));
+	set(o, "sha256", text(d->sha256));
+	set(o, "mime_type", text(d->mime));
+	set(o, "object_key", text(d->object_key));
+	set(o, "note", text(d->note));
+	set(o, "duplicate_of", same == i ? json_null() : text(v->docs[same].doc_id));
+	set(o, "started_at", when(d->started_ms));
+	set(o, "fetched_at", *d->sha256 ? when(d->finished_ms) : json_null());
+	if (m->files)
+		set(o, "file", m->files[i] ? json_string(m->files[i]) : json_null());
+	return o;
+}
+
+static json_t *job(const struct case_view *v)
+{
+	json_t *o = json_object();
+	set(o, "id", json_integer(v->job_id));
+	set(o, "status", text(v->job_state));
+	set(o, "outcome", text(v->outcome));
+	set(o, "error", text(v->error));
+	set(o, "last_event", json_integer(v->last_event));
+	set(o, "created_at", when(v->job_created_ms));
+	set(o, "started_at", when(v->job_started_ms));
+	set(o, "completed_at", when(v->job_finished_ms));
+	return o;
+}
+
+/* Bytes as the client counts them, and as they are stored: equal content once. */
+static json_t *totals(const struct case_view *v)
+{
+	int64_t bytes = 0, stored = 0, objects = 0;
+	for (size_t i = 0; i < v->ndocs; i++) {
+		const struct doc_view *d = &v->docs[i];
+		size_t k = 0;
+		if (!*d->sha256)
+			continue;
+		while (strcmp(v->docs[k].object_key, d->object_key) != 0)
+			k++;
+		bytes += d->size;
+		stored += k == i ? d->size : 0;
+		objects += k == i;
+	}
+	json_t *o = json_object();
+	set(o, "documents", json_integer((json_int_t)v->ndocs));
+	set(o, "available", json_integer((json_int_t)v->available));
+	set(o, "failed", json_integer((json_int_t)v->failed));
+	set(o, "pending", json_integer((json_int_t)v->pending));
+	set(o, "bytes", json_integer(bytes));
+	set(o, "objects", json_integer(objects));
+	set(o, "stored_bytes", json_integer(stored));
+	return o;
+}
+
+/* RFC 8785 wants \u escapes in lower case, jansson writes upper case. */
+static void lower_escapes(char *s)
+{
+	for (; *s; s++) {
+		if (*s != '\\')
+			continue;
+		s++;
+		if (*s == 'u')
+			for (int i = 1; i <= 4 && s[i]; i++)
+				s[i] = (char)tolower((unsigned char)s[i]);
+	}
+}
+
+static char *canonical(const json_t *o)
+{
+	char *s = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+	if (!s)
+		die("out of memory (manifest)");
+	lower_escapes(s);
+	char *copy = xstrdup(s);
+	free(s);
+	return copy;
+}
+
+char *manifest_make(const struct case_view *v, const struct manifest_options *m)
+{
+	struct cnj n;
+	struct err e;
+	json_t *o = json_object(), *docs = json_array();
+	for (size_t i = 0; i < v->ndocs; i++)
+		json_array_append_new(docs, document(v, i, m));
+	set(o, "manifest_version", json_integer(1));
+	set(o, "generator", json_string("autos " AUTOS_VERSION));
+	set(o, "created_at", when(m->now_ms));
+	set(o, "process_number", text(v->number));
+	set(o, "masked_number",
+	    cnj_parse(v->number, strlen(v->number), &n, &e) ? text(n.masked) : json_null());
+	set(o, "court", text(v->court));
+	set(o, "subject", text(v->subject));
+	set(o, "class", text(v->class_name));
+	set(o, "secrecy", json_integer(v->secrecy));
+	set(o, "proceedings", json_integer(v->proceedings));
+	set(o, "portal_url", text(m->portal_url));
+	set(o, "consulted_at", when(v->consulted_ms));
+	set(o, "job", job(v));
+	set(o, "totals", totals(v));
+	set(o, "documents", docs);
+	char hex[65], *plain = canonical(o);
+	sha256_hex(plain, strlen(plain), hex);
+	xfree(plain);
+	set(o, "manifest_sha256", json_string(hex));
+	char *out = canonical(o);
+	json_decref(o);
+	return out;
+}
+
+struct manifest_file *manifest_files(const char *json, size_t len, size_t *n)
+{
+	json_t *root = json_loadb(json, len, 0, NULL), *docs = json_object_get(root, "documents"),
+	       *d;
+	size_t i;
+	struct manifest_file *files = xcalloc(json_array_size(docs), sizeof *files);
+	*n = 0;
+	json_array_foreach(docs, i, d)
+	{
+		const char *name = json_string_value(json_object_get(d, "file"));
+		const char *sha = json_string_value(json_object_get(d, "sha256"));
+		if (name && sha)
+			files[(*n)++] = (struct manifest_file){xstrdup(name), xstrdup(sha)};
+	}
+	json_decref(root);
+	return files;
+}
+
+void manifest_files_free(struct manifest_file *files, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		xfree(files[i].name);
+		xfree(files[i].sha256);
+	}
+	xfree(files);
+}

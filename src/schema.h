@@ -1,0 +1,21 @@
+/*
+ * schema - numbered migrations. A migration that was released is never edited: a new one follows.
+ */
+#ifndef AUTOS_SCHEMA_H
+#define AUTOS_SCHEMA_H
+
+#include "db.h"
+
+/* The version this program needs. */
+int schema_version(void);
+
+/*
+ * Brings the database to this program's version, each migration in its own transaction. ERR_INPUT
+ * when it was written by a newer program. `from` (may be NULL) gets the version found.
+ */
+[[nodiscard]] bool schema_migrate(struct db *db, int *from, struct err *e);
+
+/* For readers: ERR_INPUT when the database is newer or older than this program. */
+[[nodiscard]] bool schema_check(struct db *db, struct err *e);
+
+#endif

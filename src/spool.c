@@ -1,0 +1,128 @@
+/*
+ * spool - memory first, then a nameless file. Never makes anything visible: that is the store's
+ * duty.
+ */
+#include "spool.h"
+
+#include "http_msg.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Write-back is asked for in steps of this size, so that the final sync finds little to do. */
+enum { FLUSH_STEP = 8 << 20 };
+
+void spool_init(struct spool *s, const char *dir, size_t memory)
+{
+	assert(memory >= HTTP_EDGE);
+	*s = (struct spool){.dir = dir, .memory = memory, .fd = -1, .hash = sha256_new()};
+}
+
+void spool_release(struct spool *s)
+{
+	xfree(s->mem);
+	sha256_free(s->hash);
+	if (s->dir && s->fd >= 0)
+		close(s->fd);
+	*s = (struct spool){.fd = -1};
+}
+
+static int open_nameless(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
+		fail_errno(e, "cannot create a spool file in %s", dir);
+		return -1;
+	}
+	char *path = xasprintf("%s/spool-XXXXXX", dir);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		fail_errno(e, "cannot create a spool file in %s", dir);
+	else
+		unlink(path);
+	xfree(path);
+	return fd;
+}
+
+static bool spill(struct spool *s, struct err *e)
+{
+	s->fd = open_nameless(s->dir, e);
+	if (s->fd < 0)
+		return false;
+	if (!sys_write_all(s->fd, s->mem, s->mem_len, "spool file", e))
+		return false;
+	/* The first bytes stay: answers are named by them. */
+	if (s->mem_len > HTTP_EDGE) {
+		s->mem_len = HTTP_EDGE;
+		s->mem = xrealloc(s->mem, HTTP_EDGE);
+		s->mem_cap = HTTP_EDGE;
+	}
+	return true;
+}
+
+static void keep(struct spool *s, const void *data, size_t len)
+{
+	if (s->mem_len + len > s->mem_cap) {
+		size_t cap = s->mem_cap ? s->mem_cap : 16384;
+		while (cap < s->mem_len + len)
+			cap *= 2;
+		if (cap > s->memory)
+			cap = s->memory;
+		s->mem = xrealloc(s->mem, cap);
+		s->mem_cap = cap;
+	}
+	memcpy(s->mem + s->mem_len, data, len);
+	s->mem_len += len;
+}
+
+bool spool_add(struct spool *s, const void *data, size_t len, struct err *e)
+{
+	if (len == 0)
+		return true;
+	sha256_add(s->hash, data, len);
+	if (s->fd < 0 && s->mem_len + len <= s->memory) {
+		keep(s, data, len);
+		s->size += (int64_t)len;
+		return true;
+	}
+	if (s->fd < 0 && !spill(s, e))
+		return false;
+	if (!sys_write_all(s->fd, data, len, "spool file", e))
+		return false;
+	s->size += (int64_t)len;
+	if (s->size - s->flushed >= FLUSH_STEP) {
+		sync_file_range(s->fd, s->flushed, s->size - s->flushed, SYNC_FILE_RANGE_WRITE);
+		s->flushed = s->size;
+	}
+	return true;
+}
+
+void spool_end(struct spool *s)
+{
+	sha256_end(s->hash, s->sha256);
+}
+
+ssize_t spool_read(const struct spool *s, int64_t at, void *out, size_t cap)
+{
+	if (at >= s->size)
+		return 0;
+	if (s->fd < 0) {
+		size_t n = s->mem_len - (size_t)at;
+		if (n > cap)
+			n = cap;
+		memcpy(out, s->mem + at, n);
+		return (ssize_t)n;
+	}
+	ssize_t n;
+	do
+		n = pread(s->fd, out, cap, at);
+	while (n < 0 && errno == EINTR);
+	return n;
+}

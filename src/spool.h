@@ -1,0 +1,42 @@
+/*
+ * spool - one body on its way from the network to the store.
+ *
+ * Bytes are kept in memory up to a limit, then in a file without a name (O_TMPFILE, or created and
+ * unlinked at once), so a crash leaves nothing behind. Size and SHA-256 are taken on the way. A
+ * spool belongs to one thread at a time.
+ */
+#ifndef AUTOS_SPOOL_H
+#define AUTOS_SPOOL_H
+
+#include "err.h"
+#include "sys.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct spool {
+	const char *dir; /* borrowed; where the nameless file goes */
+	size_t memory;   /* bytes that stay in memory */
+	char *mem;       /* owned; all bytes until the spool spills, then its first ones */
+	size_t mem_len;
+	size_t mem_cap;
+	int fd; /* -1 until it spills */
+	int64_t size;
+	int64_t flushed; /* bytes whose write-back has been asked for */
+	struct sha256 *hash;
+	char sha256[65]; /* set by spool_end */
+};
+
+void spool_init(struct spool *s, const char *dir, size_t memory);
+void spool_release(struct spool *s);
+
+[[nodiscard]] bool spool_add(struct spool *s, const void *data, size_t len, struct err *e);
+
+/* Closes the hash. No byte may be added afterwards. */
+void spool_end(struct spool *s);
+
+/* Copies up to cap bytes from the place `at`; the number copied, -1 on a read error. */
+ssize_t spool_read(const struct spool *s, int64_t at, void *out, size_t cap);
+
+#endif

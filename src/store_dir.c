@@ -1,0 +1,343 @@
+/*
+ * store_dir - objects as files below one folder.
+ *
+ * An object is written to a file in tmp/ (or its spool file is linked there), synced, renamed to
+ * its key, and the folder it went to is synced: then it is stored. A group shares its syncs: all
+ * files are written before the first is waited for, and each folder is synced once. Objects are
+ * read-only files, since an exported document may be a hard link to one.
+ */
+#include "store.h"
+
+#include "sys.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { COPY_BUFFER = 256 << 10, GROUP_MAX = 64, OBJECT_MODE = 0444, FOLDERS_KNOWN = 64 };
+
+struct store_dir {
+	struct store base;
+	char *root;
+	pthread_mutex_t folders;    /* held while folders are made */
+	char *known[FOLDERS_KNOWN]; /* folders whose names are durable, as a ring */
+	size_t next_known;
+};
+
+/* ---- Opening ---- */
+
+/* Files left in tmp/ by a crash. The writer is alone, so they belong to nobody. */
+static void sweep(const char *tmp)
+{
+	DIR *d = opendir(tmp);
+	if (!d)
+		return;
+	for (struct dirent *f; (f = readdir(d));)
+		if (strncmp(f->d_name, "put-", 4) == 0)
+			unlinkat(dirfd(d), f->d_name, 0);
+	closedir(d);
+}
+
+static struct store *open_dir(const char *where, bool write, struct err *e)
+{
+	char *tmp = xasprintf("%s/tmp", where);
+	struct store_dir *s = NULL;
+	if (write && !sys_mkdirs(tmp, 0700, e)) {
+		err_prefix(e, "store_url: ");
+	} else if (write && access(tmp, W_OK | X_OK) != 0) {
+		fail_errno(e, "store_url: cannot write to %s", tmp);
+	} else {
+		if (write)
+			sweep(tmp);
+		s = xcalloc(1, sizeof *s);
+		s->base.ops = &store_dir;
+		s->root = xstrdup(where);
+		pthread_mutex_init(&s->folders, NULL);
+	}
+	xfree(tmp);
+	return s ? &s->base : NULL;
+}
+
+static void close_dir(struct store *base)
+{
+	struct store_dir *s = (struct store_dir *)base;
+	for (size_t i = 0; i < FOLDERS_KNOWN; i++)
+		xfree(s->known[i]);
+	pthread_mutex_destroy(&s->folders);
+	xfree(s->root);
+	xfree(s);
+}
+
+static void check_key(const char *key)
+{
+	assert(*key && *key != '/' && !strstr(key, "..") && !strstr(key, "//"));
+	for (; *key; key++)
+		assert((*key >= 'a' && *key <= 'z') || (*key >= 'A' && *key <= 'Z') ||
+		       (*key >= '0' && *key <= '9') || strchr("._-/", *key));
+}
+
+/* ---- Putting ---- */
+
+/* One file of a group. */
+struct file {
+	char *tmp, *path;
+	int fd;
+};
+
+static bool copy_spool(const struct spool *body, int fd, struct err *e)
+{
+	if (body->fd < 0)
+		return sys_write_all(fd, body->mem, body->mem_len, "object", e);
+	char *buffer = xmalloc(COPY_BUFFER);
+	bool ok = true;
+	for (int64_t at = 0; ok && at < body->size;) {
+		ssize_t n = spool_read(body, at, buffer, COPY_BUFFER);
+		ok = n > 0 ? sys_write_all(fd, buffer, (size_t)n, "object", e)
+			   : fail(e, ERR_FAIL, "cannot read the spool file back");
+		at += n;
+	}
+	xfree(buffer);
+	return ok;
+}
+
+/* Gives a nameless spool file its name in tmp/; false (without error) when it must be copied. */
+static bool adopt_spool(const struct spool *body, struct file *f)
+{
+	char self[64];
+	if (body->fd < 0)
+		return false;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", body->fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, f->tmp, AT_SYMLINK_FOLLOW) != 0)
+		return false;
+	f->fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 0);
+	if (f->fd >= 0 && fchmod(f->fd, OBJECT_MODE) == 0)
+		return true;
+	unlink(f->tmp);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	return false;
+}
+
+/* Writes the bytes to a file in tmp/ and lets the kernel start on them. */
+static bool stage(struct store_dir *s, const struct put *p, struct file *f, struct err *e)
+{
+	char unique[17];
+	sys_random_hex(unique, 16);
+	f->tmp = xasprintf("%s/tmp/put-%s", s->root, unique);
+	f->path = xasprintf("%s/%s", s->root, p->key);
+	if (!adopt_spool(p->body, f)) {
+		f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
+		if (f->fd < 0)
+			return fail_errno(e, "cannot create an object in %s/tmp", s->root);
+		if (!copy_spool(p->body, f->fd, e))
+			return false;
+	}
+	sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return true;
+}
+
+/* Creates a folder and those above it, and makes their names durable, up to the root. */
+static bool make_folders(struct store_dir *s, const char *dir, struct err *e)
+{
+	char *up = xstrdup(dir);
+	*strrchr(up, '/') = '\0';
+	bool ok = strlen(up) <= strlen(s->root) || make_folders(s, up, e);
+	if (ok && mkdir(dir, 0700) != 0 && errno != EEXIST)
+		ok = fail_errno(e, "cannot create directory %s", dir);
+	ok = ok && sys_fsync_dir(up, e);
+	xfree(up);
+	return ok;
+}
+
+/* A folder that is there is not yet one that survives a power cut: only those in `known` are. */
+static bool make_parents(struct store_dir *s, const char *dir, struct err *e)
+{
+	bool ok = false;
+	pthread_mutex_lock(&s->folders);
+	for (size_t i = 0; i < FOLDERS_KNOWN && !ok; i++)
+		ok = s->known[i] && strcmp(s->known[i], dir) == 0;
+	if (!ok && make_folders(s, dir, e)) {
+		ok = true;
+		xfree(s->known[s->next_known]);
+		s->known[s->next_known] = xstrdup(dir);
+		s->next_known = (s->next_known + 1) % FOLDERS_KNOWN;
+	}
+	pthread_mutex_unlock(&s->folders);
+	return ok;
+}
+
+static bool publish(struct store_dir *s, struct file *f, struct err *e)
+{
+	if (fsync(f->fd) != 0)
+		return fail_errno(e, "cannot sync an object in %s/tmp", s->root);
+	char *dir = xstrdup(f->path);
+	*strrchr(dir, '/') = '\0';
+	bool ok = make_parents(s, dir, e);
+	if (ok && rename(f->tmp, f->path) != 0)
+		ok = fail_errno(e, "cannot rename an object in %s", s->root);
+	if (ok) { /* the name in tmp/ is gone */
+		xfree(f->tmp);
+		f->tmp = NULL;
+	}
+	xfree(dir);
+	return ok;
+}
+
+/* Syncs each folder of the group once. A failed sync fails every object in that folder. */
+static void sync_parents(struct put **puts, struct file *files, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!puts[i]->ok)
+			continue;
+		size_t len = (size_t)(strrchr(files[i].path, '/') - files[i].path);
+		bool known = false;
+		for (size_t k = 0; k < i && !known; k++)
+			known = puts[k]->ok &&
+				strncmp(files[k].path, files[i].path, len + 1) == 0 &&
+				!strchr(files[k].path + len + 1, '/');
+		if (known)
+			continue;
+		char *dir = xstrndup(files[i].path, len);
+		struct err e;
+		if (!sys_fsync_dir(dir, &e))
+			for (size_t k = i; k < n; k++)
+				if (puts[k]->ok && strncmp(files[k].path, dir, len) == 0) {
+					puts[k]->ok = false;
+					puts[k]->err = e;
+				}
+		xfree(dir);
+	}
+}
+
+static void put_group(struct store_dir *s, struct put **puts, size_t n)
+{
+	struct file files[GROUP_MAX];
+	for (size_t i = 0; i < n; i++) {
+		check_key(puts[i]->key);
+		files[i] = (struct file){.fd = -1};
+		puts[i]->ok = stage(s, puts[i], &files[i], &puts[i]->err);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (puts[i]->ok)
+			puts[i]->ok = publish(s, &files[i], &puts[i]->err);
+	sync_parents(puts, files, n);
+	for (size_t i = 0; i < n; i++) {
+		if (files[i].fd >= 0)
+			close(files[i].fd);
+		if (files[i].tmp)
+			unlink(files[i].tmp);
+		xfree(files[i].tmp);
+		xfree(files[i].path);
+	}
+}
+
+static void put_dir(struct store *base, struct put **puts, size_t n)
+{
+	for (size_t at = 0; at < n; at += GROUP_MAX)
+		put_group((struct store_dir *)base, puts + at,
+			  n - at < GROUP_MAX ? n - at : GROUP_MAX);
+}
+
+/* ---- Reading ---- */
+
+static int open_object(struct store_dir *s, const char *key, struct err *e)
+{
+	char *path = xasprintf("%s/%s", s->root, key);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		fail(e, ERR_ABSENT, "object %s is missing", key);
+	else if (fd < 0)
+		fail_errno(e, "object %s", key);
+	xfree(path);
+	return fd;
+}
+
+/* From one file to a sink, in order. */
+static bool pump(int fd, const char *key, store_sink *sink, void *arg, struct err *e)
+{
+	char *buffer = xmalloc(COPY_BUFFER);
+	bool ok = true;
+	for (;;) {
+		ssize_t n = read(fd, buffer, COPY_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			ok = fail_errno(e, "cannot read object %s", key);
+		if (n <= 0)
+			break;
+		if (!(ok = sink(arg, buffer, (size_t)n, e)))
+			break;
+	}
+	xfree(buffer);
+	return ok;
+}
+
+static bool read_dir(struct store *base, const char *key, store_sink *sink, void *arg,
+		     struct err *e)
+{
+	int fd = open_object((struct store_dir *)base, key, e);
+	if (fd < 0)
+		return false;
+	bool ok = pump(fd, key, sink, arg, e);
+	close(fd);
+	return ok;
+}
+
+static bool write_sink(void *arg, const void *data, size_t len, struct err *e)
+{
+	return sys_write_all(*(int *)arg, data, len, "document", e);
+}
+
+/* Through a file beside `path`, so that a copy that was cut off never has its name. */
+static bool copy_bytes(struct store_dir *s, const char *key, const char *path, struct err *e)
+{
+	int in = open_object(s, key, e);
+	if (in < 0)
+		return false;
+	bool ok = false;
+	char *part = xasprintf("%s.part", path);
+	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (out < 0)
+		fail_errno(e, "cannot create %s", path);
+	else
+		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
+	if (out >= 0 && close(out) != 0 && ok)
+		ok = fail_errno(e, "cannot write %s", path);
+	if (ok && rename(part, path) != 0)
+		ok = fail_errno(e, "cannot create %s", path);
+	if (!ok && out >= 0)
+		unlink(part);
+	xfree(part);
+	close(in);
+	return ok;
+}
+
+/* A hard link costs nothing and cannot be torn; across file systems the bytes are copied. */
+static bool copy_out_dir(struct store *base, const char *key, const char *path, struct err *e)
+{
+	struct store_dir *s = (struct store_dir *)base;
+	char *object = xasprintf("%s/%s", s->root, key);
+	bool ok = link(object, path) == 0;
+	xfree(object);
+	return ok || copy_bytes(s, key, path, e);
+}
+
+const struct store_ops store_dir = {
+	.scheme = "dir",
+	.open = open_dir,
+	.put = put_dir,
+	.read = read_dir,
+	.copy_out = copy_out_dir,
+	.close = close_dir,
+};
