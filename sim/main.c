@@ -25,7 +25,7 @@ struct options {
 	uint64_t seed;
 	int64_t cases, documents, size, latency_ms, token_s;
 	const char *script, *token;
-	bool list, make_token;
+	bool list, make_token, help, version;
 };
 
 static const char help[] =
@@ -133,11 +133,11 @@ static void read_options(int argc, char **argv, struct options *o)
 			o->list = true;
 			break;
 		case 'h':
-			fputs(help, stdout);
-			exit(0);
+			o->help = true;
+			break;
 		case 'v':
-			printf("autos-sim %s\n", AUTOS_VERSION);
-			exit(0);
+			o->version = true;
+			break;
 		default:
 			usage("option", argv[optind - 1], "");
 		}
@@ -195,7 +195,8 @@ static int run(const struct options *o)
 	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before any thread: sigwait takes them */
 	signal(SIGPIPE, SIG_IGN);
 	catalog_init(&s.catalog);
-	bool ok = server_start(&s, &o->listen, &e) && load_script(&s, o->script, &e);
+	server_init(&s);
+	bool ok = load_script(&s, o->script, &e) && server_start(&s, &o->listen, &e);
 	if (ok) {
 		printf("listening on http://%s\n", s.catalog.address);
 		fflush(stdout);
@@ -213,6 +214,14 @@ int main(int argc, char **argv)
 	struct options o = {.seed = 1, .cases = 10, .documents = 40};
 	read_listen("127.0.0.1:0", &o.listen);
 	read_options(argc, argv, &o);
+	if (o.help) {
+		fputs(help, stdout);
+		return 0;
+	}
+	if (o.version) {
+		printf("autos-sim %s\n", AUTOS_VERSION);
+		return 0;
+	}
 	if (o.list) {
 		print_list(o.cases);
 		return 0;

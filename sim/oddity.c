@@ -26,13 +26,15 @@
 		id, name, about, outcome, list, detail, NULL, NULL                                 \
 	}
 
+/* One row a line, however long: the table is read, searched and compared by line. */
+/* clang-format off */
 static const struct oddity oddities[] = {
 	SHAPE(1, "detail-array", COMPLETE, NULL, "the detail is an array with one case, as usual"),
 	SHAPE(2, "detail-object", COMPLETE, odd_detail_object, "the detail is a bare object"),
 	SHAPE(3, "detail-content", COMPLETE, odd_detail_content,
 	      "the detail is {\"content\": [case]}"),
 	SHAPE(4, "detail-empty-array", NOT_FOUND, odd_detail_empty_array,
-	      "the detail is [] with status 200: no such case, or no access"),
+	      "list and detail are empty with status 200: no such case, or hidden"),
 	SHAPE(5, "list-bare-array", COMPLETE, odd_list_bare, "the list is a bare array"),
 	SHAPE(6, "list-content", COMPLETE, odd_list_content,
 	      "the list is {\"content\": [...]} and nothing else"),
@@ -93,6 +95,7 @@ static const struct oddity oddities[] = {
 	      "CPF numbers as JSON numbers, an alphanumeric CNPJ, a party without name"),
 	SHAPE(40, "detail-other-number", UPSTREAM, odd_detail_other_number,
 	      "the detail is the case file of another number: nothing of it may be kept"),
+	SHAPE(41, "detail-empty-array-listed", DENIED, odd_detail_hidden, "the list has the case, the detail is [] with status 200: no access"),
 
 	PAPER(101, "token-401-empty-document", COMPLETE, "token-401-empty",
 	      "the first call answers 401 without a body"),
@@ -177,9 +180,9 @@ static const struct oddity oddities[] = {
 	      "the list answers 401 without a body, once"),
 	CALLS(202, "token-401-json", COMPLETE, NULL, "token-401-json",
 	      "the detail answers 401 with the empty JSON error, once"),
-	CALLS(203, "case-sealed-401", DENIED, NULL, "denied-401-json",
+	{203, "case-sealed-401", "denied-401-json", DENIED, NULL, "denied-401-json", NULL, odd_sealed},
 	      "the detail answers 401 with the message that the user has no access"),
-	CALLS(204, "case-sealed-403", DENIED, NULL, "denied-403-json",
+	{204, "case-sealed-403", "denied-403-json", DENIED, NULL, "denied-403-json", NULL, odd_sealed},
 	      "the detail answers 403 with the message that the user has no access"),
 	CALLS(205, "waf-403-html", COMPLETE, NULL, "waf-403-html",
 	      "the detail answers the firewall's 403 page, twice"),
@@ -257,6 +260,7 @@ static const struct oddity oddities[] = {
 	SHAPE(302, "everything-holds", COMPLETE, odd_everything_holds,
 	      "one document of every fault that pauses the portal or asks for another token"),
 };
+/* clang-format on */
 
 const struct oddity *oddity_at(size_t i)
 {

@@ -25,7 +25,7 @@ static void plain(const struct catalog *c, struct dossier *d)
 
 SHAPED(odd_detail_object, detail_shape, DETAIL_OBJECT)
 SHAPED(odd_detail_content, detail_shape, DETAIL_CONTENT)
-SHAPED(odd_detail_empty_array, detail_shape, DETAIL_EMPTY_ARRAY)
+SHAPED(odd_detail_hidden, detail_shape, DETAIL_EMPTY_ARRAY)
 SHAPED(odd_detail_other_number, detail_shape, DETAIL_OTHER_NUMBER)
 SHAPED(odd_list_bare, list_shape, LIST_BARE)
 SHAPED(odd_list_content, list_shape, LIST_CONTENT)
@@ -42,6 +42,12 @@ SHAPED(odd_ids_strings, ids, IDS_STRINGS)
 SHAPED(odd_ids_numbers, ids, IDS_NUMBERS)
 SHAPED(odd_numeric_parties, numeric_parties, true)
 SHAPED(odd_sealed, level, 1)
+
+void odd_detail_empty_array(const struct catalog *c, struct dossier *d)
+{
+	odd_detail_hidden(c, d);
+	d->list_shape = LIST_EMPTY;
+}
 
 static void add_papers(const struct catalog *c, struct dossier *d, unsigned proceeding, unsigned n)
 {

@@ -9,7 +9,8 @@
 /* Each fills a case file that is still empty; the catalogue numbers and measures it afterwards. */
 typedef void odd_build(const struct catalog *c, struct dossier *d);
 
-odd_build odd_detail_object, odd_detail_content, odd_detail_empty_array, odd_detail_other_number;
+odd_build odd_detail_object, odd_detail_content, odd_detail_empty_array, odd_detail_hidden,
+	odd_detail_other_number;
 odd_build odd_list_bare, odd_list_content, odd_list_data, odd_list_total_object,
 	odd_list_cursor_underscore, odd_list_cursor_next, odd_list_paged, odd_list_paged_late,
 	odd_list_cursor_loop, odd_list_ignores_filter, odd_list_empty;

@@ -12,10 +12,12 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { UPLOAD_MAX = 4 * 1024 * 1024, THREADS = 4, CONNECTIONS = 20000, SEARCH_MAX = 256 };
+enum { UPLOAD_MAX = 4 * 1024 * 1024, THREADS = 4, CONNECTIONS = 20000, BACKLOG = 1024 };
 
 #define API "/api/v2"
 
@@ -58,6 +60,12 @@ static bool is_below(const char *path, const char *prefix)
 {
 	size_t n = strlen(prefix);
 	return strncmp(path, prefix, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+void server_init(struct server *s)
+{
+	pthread_mutex_init(&s->lock, NULL);
+	timer_start();
 }
 
 static void answer_text(struct call *c, int status, const char *type, const char *text)
@@ -345,36 +353,59 @@ static enum MHD_Result on_foreign(void *cls, struct MHD_Connection *connection, 
 	return reply_send(c);
 }
 
-static struct MHD_Daemon *start_daemon(struct server *s, const struct sockaddr_in *at, bool foreign)
+/* A listening socket and the port it got; -1 with errno when there is none. */
+static int open_socket(const struct sockaddr_in *at, unsigned *port)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME,
-				ntohs(at->sin_port), NULL, NULL, foreign ? on_foreign : on_request,
-				s, MHD_OPTION_SOCK_ADDR, at, MHD_OPTION_NOTIFY_COMPLETED,
-				on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-				(unsigned)CONNECTIONS, MHD_OPTION_THREAD_POOL_SIZE,
-				(unsigned)(foreign ? 0 : THREADS), MHD_OPTION_LISTEN_BACKLOG_SIZE,
-				1024U, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+	int yes = 1;
+	struct sockaddr_in got;
+	socklen_t len = sizeof got;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	if (bind(fd, (const struct sockaddr *)at, sizeof *at) != 0 || listen(fd, BACKLOG) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&got, &len) != 0) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	*port = ntohs(got.sin_port);
+	return fd;
 }
 
-bool server_start(struct server *s, const struct sockaddr_in *listen, struct err *e)
+static struct MHD_Daemon *start_daemon(struct server *s, int fd, bool foreign)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+				NULL, foreign ? on_foreign : on_request, s,
+				MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+				on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+				(unsigned)CONNECTIONS, MHD_OPTION_THREAD_POOL_SIZE,
+				(unsigned)(foreign ? 0 : THREADS), MHD_OPTION_END);
+}
+
+/* The sockets come first: answers name their addresses, so these stand before the first request. */
+bool server_start(struct server *s, const struct sockaddr_in *at, struct err *e)
 {
 	char host[INET_ADDRSTRLEN];
-	pthread_mutex_init(&s->lock, NULL);
-	timer_start();
-	s->daemon = start_daemon(s, listen, false);
-	if (!s->daemon)
-		return fail(e, ERR_FAIL, "cannot listen on port %d", ntohs(listen->sin_port));
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	inet_ntop(AF_INET, &listen->sin_addr, host, sizeof host);
-	snprintf(s->catalog.address, sizeof s->catalog.address, "%s:%u", host, info->port);
+	unsigned port = 0;
+	inet_ntop(AF_INET, &at->sin_addr, host, sizeof host);
+	int fd = open_socket(at, &port);
+	if (fd < 0)
+		return fail_errno(e, "cannot listen on %s:%u", host, ntohs(at->sin_port));
+	snprintf(s->catalog.address, sizeof s->catalog.address, "%s:%u", host, port);
 	/* Any other address of 127/8 is this machine too, but a different host to a client. */
-	struct sockaddr_in other = *listen;
-	other.sin_port = htons(info->port);
+	struct sockaddr_in other = *at;
+	other.sin_port = htons((uint16_t)port);
 	inet_pton(AF_INET, "127.0.0.2", &other.sin_addr);
-	snprintf(s->catalog.foreign, sizeof s->catalog.foreign, "127.0.0.2:%u", info->port);
-	s->foreign = start_daemon(s, &other, true);
-	return true; /* without that second socket the calls to it just fail */
+	snprintf(s->catalog.foreign, sizeof s->catalog.foreign, "127.0.0.2:%u", port);
+	int other_fd = open_socket(&other, &port);
+	s->daemon = start_daemon(s, fd, false);
+	if (other_fd >= 0) /* without it, calls to the foreign host just fail */
+		s->foreign = start_daemon(s, other_fd, true);
+	if (!s->daemon)
+		return fail(e, ERR_FAIL, "cannot serve on %s", s->catalog.address);
+	return true;
 }
 
 void server_stop(struct server *s)

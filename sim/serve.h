@@ -53,15 +53,17 @@ struct call {
 	size_t raw_sent;
 };
 
-/* Opens both sockets; fills the catalogue's addresses. False: *e says why. */
-[[nodiscard]] bool server_start(struct server *s, const struct sockaddr_in *listen, struct err *e);
+void server_init(struct server *s);
+
+/* Opens both sockets; fills the catalogue's addresses. */
+[[nodiscard]] bool server_start(struct server *s, const struct sockaddr_in *at, struct err *e);
 void server_stop(struct server *s);
 
 /* Takes over a script (NULL: none) in place of the one before. */
 void server_use_script(struct server *s, struct script *script);
 struct script *server_script(struct server *s);
 
-/* Answers /_sim/...; decides status, type and body of the call. Returns false to refuse. */
+/* Decides status, type and body of a call to /_sim/... */
 void admin_decide(struct call *c, const char *method);
 
 /* Carries the call's recipe out. What libmicrohttpd's handler returns. */

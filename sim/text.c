@@ -3,7 +3,9 @@
  */
 #include "text.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,8 +34,6 @@ static const char *const ends[] = {
 	"com as cautelas de praxe.",        "e após arquive-se.",
 };
 
-#define PICK(m, list) ((list)[mix_below((m), sizeof(list) / sizeof((list)[0]))])
-
 /* Reads one character of UTF-8 text that is known to hold Latin-1 characters only. */
 static unsigned take(const char **s)
 {
@@ -53,27 +53,61 @@ void text_escape(struct buf *out, const char *s, enum text_as as)
 	while (*s) {
 		unsigned c = take(&s);
 		char ascii = (char)c;
-		if (as == TEXT_PDF && (c == '(' || c == ')' || c == '\\'))
+		if (c >= 0x80)
+			buf_addf(out, as == TEXT_PDF ? "\\%03o" : "\\'%02x", c);
+		else if (strchr("()\\{}", ascii))
 			buf_addf(out, "\\%c", ascii);
-		else if (as == TEXT_RTF && (c == '{' || c == '}' || c == '\\'))
-			buf_addf(out, "\\%c", ascii);
-		else if (c < 0x80)
-			buf_add(out, &ascii, 1);
-		else if (as == TEXT_PDF)
-			buf_addf(out, "\\%03o", c);
 		else
-			buf_addf(out, "\\'%02x", c);
+			buf_add(out, &ascii, 1);
+	}
+}
+
+/* Every phrase in every form, made once: documents are made thousands of times a second. */
+enum { PHRASES_MAX = 10, PHRASE_MAX = 160, FORMS = TEXT_RTF + 1 };
+struct phrases {
+	char text[PHRASES_MAX][PHRASE_MAX];
+	size_t len[PHRASES_MAX];
+	size_t n;
+};
+static struct phrases phrases[FORMS][3];
+static pthread_once_t phrases_once = PTHREAD_ONCE_INIT;
+
+static void make_phrases(struct phrases *p, const char *const *list, size_t n, enum text_as as)
+{
+	struct buf b;
+	buf_init(&b, PHRASE_MAX - 1);
+	p->n = n;
+	for (size_t i = 0; i < n; i++) {
+		buf_clear(&b);
+		text_escape(&b, list[i], as);
+		assert(!b.overflow);
+		memcpy(p->text[i], b.data, b.len);
+		p->len[i] = b.len;
+	}
+	buf_release(&b);
+}
+
+static void make_all_phrases(void)
+{
+	for (int as = 0; as < FORMS; as++) {
+		make_phrases(&phrases[as][0], starts, sizeof starts / sizeof starts[0],
+			     (enum text_as)as);
+		make_phrases(&phrases[as][1], middles, sizeof middles / sizeof middles[0],
+			     (enum text_as)as);
+		make_phrases(&phrases[as][2], ends, sizeof ends / sizeof ends[0], (enum text_as)as);
 	}
 }
 
 void text_sentence(struct buf *out, struct mix *m, enum text_as as)
 {
-	const char *space = as == TEXT_HTML && mix_below(m, 4) == 0 ? "&nbsp;" : " ";
-	text_escape(out, PICK(m, starts), as);
-	buf_adds(out, space);
-	text_escape(out, PICK(m, middles), as);
-	buf_adds(out, " ");
-	text_escape(out, PICK(m, ends), as);
+	pthread_once(&phrases_once, make_all_phrases);
+	for (int part = 0; part < 3; part++) {
+		const struct phrases *p = &phrases[as][part];
+		size_t i = (size_t)mix_below(m, p->n);
+		if (part)
+			buf_adds(out, as == TEXT_HTML && part == 1 && i % 4 == 0 ? "&nbsp;" : " ");
+		buf_add(out, p->text[i], p->len[i]);
+	}
 }
 
 static unsigned cpf_digit(const char *digits, unsigned n)

@@ -90,10 +90,11 @@ static bool check_text(const struct config_row *r, const char *value, struct err
 		if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f)
 			return fail(e, ERR_INPUT, "%s: value holds a control character", r->key);
 	if (r->kind == URL && !check_url(value))
-		return fail(e, ERR_INPUT, "%s = %s: must be http://host/path or https://host/path",
-			    r->key, value);
+		return fail(e, ERR_INPUT,
+			    "%s = %.200s: must be http://host/path or https://host/path", r->key,
+			    value);
 	if (r->kind == LEVEL && !log_level_parse(value, &level))
-		return fail(e, ERR_INPUT, "%s = %s: must be error, warn, info or debug", r->key,
+		return fail(e, ERR_INPUT, "%s = %.60s: must be error, warn, info or debug", r->key,
 			    value);
 	return true;
 }
@@ -169,17 +170,21 @@ static bool parse_line(struct config *c, const char *start, const char *end,
 		       enum config_source from, struct err *e)
 {
 	const char *eq = memchr(start, '=', (size_t)(end - start));
-	if (!eq)
-		return fail(e, ERR_INPUT, "'%.*s' is not key = value",
-			    (int)(end - start > 60 ? 60 : end - start), start);
+	if (!eq) { /* only what looks like a key is repeated: the rest may be a secret */
+		int n = 0;
+		while (n < 30 && start + n < end &&
+		       (islower((unsigned char)start[n]) || start[n] == '_'))
+			n++;
+		return fail(e, ERR_INPUT, "'%.*s...' is not key = value", n, start);
+	}
 	const char *key_end = eq, *value = eq + 1;
 	trim(&start, &key_end);
 	trim(&value, &end);
 	char *k = xstrndup(start, (size_t)(key_end - start));
 	char *v = xstrndup(value, (size_t)(end - value));
-	bool ok = strlen(v) == (size_t)(end - value)
-			  ? config_set(c, k, v, from, e)
-			  : fail(e, ERR_INPUT, "%.60s: value holds a zero byte", k);
+	bool whole = strlen(k) == (size_t)(key_end - start) && strlen(v) == (size_t)(end - value);
+	bool ok = whole ? config_set(c, k, v, from, e)
+			: fail(e, ERR_INPUT, "%.60s: the line holds a zero byte", k);
 	xfree(k);
 	xfree(v);
 	return ok;
@@ -262,7 +267,8 @@ static bool load_secrets(struct config *c, struct err *e)
 		const char *path =
 			config_is_text(&config_table[i]) ? *config_text(c, &config_table[i]) : "";
 		if (config_table[i].kind != SECRET_FILE || !*path ||
-		    config_table[i].offset == offsetof(struct config, portal_token_file))
+		    config_table[i].offset == offsetof(struct config, portal_token_file) ||
+		    c->source[i - 1] > c->source[i]) /* given directly by a higher source */
 			continue;
 		char *text = NULL;
 		size_t len = 0;
@@ -273,7 +279,10 @@ static bool load_secrets(struct config *c, struct err *e)
 		const char *start = text, *end = text + len;
 		trim(&start, &end);
 		char *value = xstrndup(start, (size_t)(end - start));
-		bool ok = config_set(c, config_table[i - 1].key, value, c->source[i], e);
+		bool ok = strlen(value) == (size_t)(end - start)
+				  ? config_set(c, config_table[i - 1].key, value, c->source[i], e)
+				  : fail(e, ERR_INPUT, "%s: %s holds a zero byte",
+					 config_table[i].key, path);
 		xfree(value);
 		xfree(text);
 		if (!ok)
@@ -329,11 +338,13 @@ static bool check(const struct config *c, struct err *e)
 	if (*c->portal_token && *c->portal_token_file)
 		return fail(e, ERR_INPUT,
 			    "portal_token and portal_token_file are both set: one is enough");
+	/* Only the scheme is repeated: other programs' addresses hold passwords. */
 	if (strncmp(c->database_url, "sqlite:", 7) != 0 || !c->database_url[7])
-		return fail(e, ERR_INPUT, "database_url = %s: must be sqlite:PATH",
-			    c->database_url);
+		return fail(e, ERR_INPUT, "database_url = %.*s:...: must be sqlite:PATH",
+			    (int)strcspn(c->database_url, ":"), c->database_url);
 	if (strncmp(c->store_url, "dir:", 4) != 0 || !c->store_url[4])
-		return fail(e, ERR_INPUT, "store_url = %s: must be dir:PATH", c->store_url);
+		return fail(e, ERR_INPUT, "store_url = %.*s:...: must be dir:PATH",
+			    (int)strcspn(c->store_url, ":"), c->store_url);
 	return true;
 }
 

@@ -62,7 +62,7 @@ struct db *db_open(const char *url, enum db_mode mode, struct err *e)
 		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
 			return drivers[i]->open(url + n + 1, mode, e);
 	}
-	fail(e, ERR_INPUT, "database_url: no driver for '%.20s'", url);
+	fail(e, ERR_INPUT, "database_url: no driver for '%.*s'", (int)strcspn(url, ":"), url);
 	return NULL;
 }
 

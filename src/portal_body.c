@@ -183,10 +183,14 @@ static bool looks_like_json(struct text t)
 static enum body_kind json_kind(enum portal_call call, const struct http_res *res,
 				const json_t *parsed)
 {
+	if (parsed && portal_json_is_error(parsed))
+		return BODY_ERROR;
+	if (call != PORTAL_DOCUMENT && !res->body)
+		return BODY_SPILLED;
 	if (parsed)
-		return portal_json_is_error(parsed) ? BODY_ERROR : BODY_JSON;
+		return BODY_JSON;
 	if (call != PORTAL_DOCUMENT)
-		return res->body ? BODY_CUT : BODY_SPILLED;
+		return BODY_CUT;
 	char end = last_byte(res);
 	return end == '}' || end == ']' ? BODY_JSON : BODY_CUT;
 }

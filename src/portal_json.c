@@ -149,8 +149,7 @@ json_t *portal_json_load(const char *json, size_t len, struct err *e)
 	copy_numbers(json, len, true, &text);
 	json_t *root = json_loadb(buf_str(&text), text.len, JSON_ALLOW_NUL, &at);
 	if (!root) {
-		/* Quotes have moved what follows them: ask a copy of the same length for the place.
-		 */
+		/* Quotes have moved what follows: a copy of the same length knows the place. */
 		buf_clear(&text);
 		copy_numbers(json, len, false, &text);
 		json_decref(json_loadb(buf_str(&text), text.len, JSON_ALLOW_NUL, &at));

@@ -58,7 +58,6 @@ static bool spill(struct spool *s, struct err *e)
 		return false;
 	if (!sys_write_all(s->fd, s->mem, s->mem_len, "spool file", e))
 		return false;
-	/* The first bytes stay: answers are named by them. */
 	if (s->mem_len > HTTP_EDGE) {
 		s->mem_len = HTTP_EDGE;
 		s->mem = xrealloc(s->mem, HTTP_EDGE);
@@ -92,8 +91,18 @@ bool spool_add(struct spool *s, const void *data, size_t len, struct err *e)
 		s->size += (int64_t)len;
 		return true;
 	}
-	if (s->fd < 0 && !spill(s, e))
-		return false;
+	if (s->fd < 0) {
+		/* The first bytes stay in memory, however they come: answers are named by them. */
+		size_t first = s->mem_len < HTTP_EDGE ? HTTP_EDGE - s->mem_len : 0;
+		if (first > len)
+			first = len;
+		keep(s, data, first);
+		s->size += (int64_t)first;
+		data = (const char *)data + first;
+		len -= first;
+		if (!spill(s, e))
+			return false;
+	}
 	if (!sys_write_all(s->fd, data, len, "spool file", e))
 		return false;
 	s->size += (int64_t)len;

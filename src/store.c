@@ -14,7 +14,7 @@ struct store *store_open(const char *url, bool write, struct err *e)
 		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
 			return drivers[i]->open(url + n + 1, write, e);
 	}
-	fail(e, ERR_INPUT, "store_url: no driver for '%.20s'", url);
+	fail(e, ERR_INPUT, "store_url: no driver for '%.*s'", (int)strcspn(url, ":"), url);
 	return NULL;
 }
 

@@ -68,15 +68,18 @@ TOOLS = {"autos get": autos, "curl --parallel": curl, "rclone": rclone, "aria2c"
 def compare(title, documents, size, parallel, rounds, scratch):
     origin = Origin(tempfile.mkdtemp(prefix="autos-origin-", dir=scratch), documents, size)
     seen = {name: [] for name in TOOLS}
+    work = tempfile.mkdtemp(prefix="autos-bench-", dir=scratch)
     try:
         for _ in range(rounds):
             for name, make in TOOLS.items():
-                folder = tempfile.mkdtemp(prefix="autos-bench-", dir=scratch)
+                folder = tempfile.mkdtemp(dir=work)
                 os.sync()
                 seen[name].append(measure(make(origin, folder, parallel)))
-                shutil.rmtree(folder)
-    finally:
+                if documents * size * rounds * len(TOOLS) > shutil.disk_usage(work).free / 2:
+                    shutil.rmtree(folder)
+    finally:  # not in between: ext4 is slow to create files for a minute after many were deleted
         origin.stop()
+        shutil.rmtree(work)
     print(f"\n{title}, {parallel} at once, {rounds} rounds (median; all written to a folder, only autos syncs)\n")
     print(f"{'':18}{'documents/s':>12}{'MB/s':>9}{'CPU s':>8}{'RSS MB':>8}{'autos is':>10}")
     mine = statistics.median(s for s, _, _ in seen["autos get"])

@@ -381,6 +381,16 @@ static void test_marks_in_the_tail(void **state)
 	xfree(page);
 }
 
+/* Data that is not in memory as a whole cannot be read, however short it is. */
+static void test_spilled_json(void **state)
+{
+	(void)state;
+	struct http_res r = answer(&(struct sample)S(NULL, DETAIL, 200, "application/json", "[]"));
+	r.body = NULL;
+	r.body_len = 0;
+	assert_string_equal(portal_classify(DETAIL, &r).rule, "json-too-large");
+}
+
 /* The end mark of a PDF is looked for in its tail only. */
 static void test_end_mark_in_the_tail(void **state)
 {
@@ -420,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_pairs_differ),
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_marks_in_the_tail),
+		cmocka_unit_test(test_spilled_json),
 		cmocka_unit_test(test_end_mark_in_the_tail),
 		cmocka_unit_test(test_names),
 	};
