@@ -112,13 +112,16 @@ bool account_ready(struct account *a, bool force, struct err *e)
 		if (!look(a, &why)) /* a file that is being replaced must not end the work */
 			log_warn("token file unusable", "account=%s why=\"%s\"", a->name, why.text);
 	}
+	const char *file = a->config->portal_token_file;
 	if (a->refused_at)
-		return fail(e, ERR_DENIED, "the portal refused the token");
+		return fail(e, ERR_DENIED, "the portal refused the token; %s%s",
+			    *file ? "put a new one into " : "set a new portal_token", file);
 	int64_t wall = sys_wall_ms();
 	if (a->expires_ms >= 0 && a->expires_ms <= wall) {
 		char when[25];
 		sys_format_utc(a->expires_ms, when);
-		return fail(e, ERR_DENIED, "the portal token expired at %s", when);
+		return fail(e, ERR_DENIED, "the portal token expired at %s; %s%s", when,
+			    *file ? "put a new one into " : "set a new portal_token", file);
 	}
 	return true;
 }

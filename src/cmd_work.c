@@ -235,8 +235,11 @@ static void tell(const struct work *w, const struct cnj *n, const struct case_vi
 {
 	char bytes[16];
 	int64_t sum = 0;
-	for (size_t i = 0; i < v->ndocs; i++)
+	size_t again = 0;
+	for (size_t i = 0; i < v->ndocs; i++) {
 		sum += v->docs[i].size > 0 ? v->docs[i].size : 0;
+		again += manifest_duplicate_of(v, i) != i;
+	}
 	term_bytes(sum, bytes);
 	if (w->line->json)
 		term_out("%s\n", x->manifest);
@@ -247,6 +250,8 @@ static void tell(const struct work *w, const struct cnj *n, const struct case_vi
 		else
 			term_out("%s  %s  %zu of %zu documents, %s", n->masked, word, v->available,
 				 v->ndocs, bytes);
+		if (again)
+			term_out(" (%zu listed twice)", again);
 		term_out(x->folder ? "  %s\n" : "\n", x->folder);
 	}
 	if (*v->error)

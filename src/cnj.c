@@ -29,6 +29,13 @@ static const char states[27][3] = {"AC", "AL", "AP", "AM", "BA", "CE", "DF", "ES
 				   "MA", "MT", "MS", "MG", "PA", "PB", "PR", "PE", "PI",
 				   "RJ", "RN", "RS", "RO", "RR", "SC", "SE", "SP", "TO"};
 
+/* Courts that are numbered, from 1 to `last`. */
+static const struct {
+	char branch;
+	int last;
+	const char *before, *behind;
+} numbered[] = {{'4', 6, "TRF", ""}, {'5', 24, "TRT", ""}, {'7', 12, "", "CJM"}};
+
 static void name_court(char branch, int number, char *out, size_t cap)
 {
 	out[0] = '\0';
@@ -37,15 +44,15 @@ static void name_court(char branch, int number, char *out, size_t cap)
 			snprintf(out, cap, "%s", apex[i].name);
 	if (*out || number < 1)
 		return;
-	if (branch == '4' && number <= 6)
-		snprintf(out, cap, "TRF%d", number);
-	else if (branch == '5' && number <= 24)
-		snprintf(out, cap, "TRT%d", number);
-	else if (branch == '7' && number <= 12)
-		snprintf(out, cap, "%dCJM", number);
-	else if (branch == '6' && number <= 27)
+	for (size_t i = 0; i < sizeof numbered / sizeof *numbered; i++)
+		if (numbered[i].branch == branch && number <= numbered[i].last)
+			snprintf(out, cap, "%s%d%s", numbered[i].before, number,
+				 numbered[i].behind);
+	if (number > 27)
+		return;
+	if (branch == '6')
 		snprintf(out, cap, "TRE-%s", states[number - 1]);
-	else if (branch == '8' && number <= 27)
+	if (branch == '8')
 		snprintf(out, cap, "TJ%s%s", states[number - 1], number == 7 ? "T" : "");
 }
 
@@ -147,6 +154,23 @@ static void fill(struct cnj *out)
 	name_court(d[13], (d[14] - '0') * 10 + (d[15] - '0'), out->court, sizeof out->court);
 }
 
+/* `typed` digits were given, the rest are zeros put in front; `shown` is what was typed. */
+static bool check_digits(const struct cnj *n, size_t typed, const char *shown, struct err *e)
+{
+	int found = (n->digits[7] - '0') * 10 + (n->digits[8] - '0');
+	int right = cnj_check_digits(n->digits);
+	if (found == right)
+		return true;
+	if (typed < DIGITS)
+		return fail(
+			e, ERR_INPUT,
+			"%zu digits found in case number \"%s\": 20 are needed (with zeros put in "
+			"front the check digits do not hold)",
+			typed, shown);
+	return fail(e, ERR_INPUT, "wrong check digits %02d in %s: %02d would be right%s%s%s", found,
+		    n->masked, right, *n->court ? " (" : "", n->court, *n->court ? ")" : "");
+}
+
 bool cnj_parse(const char *text, size_t len, struct cnj *out, struct err *e)
 {
 	*out = (struct cnj){0};
@@ -174,18 +198,8 @@ bool cnj_parse(const char *text, size_t len, struct cnj *out, struct err *e)
 		if (text[i] >= '0' && text[i] <= '9')
 			n.digits[k++] = text[i];
 	fill(&n);
-	int found = (n.digits[7] - '0') * 10 + (n.digits[8] - '0');
-	int right = cnj_check_digits(n.digits);
-	if (found != right && count < DIGITS)
-		return fail(
-			e, ERR_INPUT,
-			"%zu digits found in case number \"%s\": 20 are needed (with zeros put in "
-			"front the check digits do not hold)",
-			count, shown);
-	if (found != right)
-		return fail(e, ERR_INPUT,
-			    "wrong check digits %02d in %s: %02d would be right%s%s%s", found,
-			    n.masked, right, *n.court ? " (" : "", n.court, *n.court ? ")" : "");
+	if (!check_digits(&n, count, shown, e))
+		return false;
 	*out = n;
 	return true;
 }

@@ -66,15 +66,18 @@ static void fail_all(struct write *group, const struct err *e)
 	}
 }
 
-static bool run_one(struct db *db, struct write *w)
+/* False, with *e, when the transaction itself is broken: by the database, not by the member. */
+static bool run_one(struct db *db, struct write *w, struct err *e)
 {
-	struct err ignored;
-	if (!db_exec(db, NULL, &w->err, "SAVEPOINT member"))
+	if (!db_exec(db, NULL, e, "SAVEPOINT member"))
 		return false;
 	w->ok = w->fn(db, w->arg, &w->err);
-	if (!w->ok && !db_exec(db, NULL, &ignored, "ROLLBACK TO SAVEPOINT member"))
-		return false;
-	return db_exec(db, NULL, w->ok ? &w->err : &ignored, "RELEASE SAVEPOINT member");
+	if ((w->ok || db_exec(db, NULL, e, "ROLLBACK TO SAVEPOINT member")) &&
+	    db_exec(db, NULL, e, "RELEASE SAVEPOINT member"))
+		return true;
+	if (!w->ok && w->err.kind == ERR_FAIL)
+		*e = w->err; /* a full disk says more than the undoing that it broke */
+	return false;
 }
 
 /* One transaction for the whole group. After it each member knows its fate. */
@@ -88,10 +91,9 @@ static void run_group(struct ledger *l, struct write *group)
 		return;
 	}
 	for (struct write *w = group; w; w = w->next, members++) {
-		if (run_one(l->db, w))
+		if (run_one(l->db, w, &e))
 			continue;
-		e = w->err; /* the transaction itself is broken: nobody's write survives */
-		db_rollback(l->db);
+		db_rollback(l->db); /* nobody's write survives */
 		for (struct write *all = group; all; all = all->next) {
 			if (all->ok || all->err.kind == ERR_NONE)
 				all->err = e;

@@ -130,7 +130,7 @@ static json_t *totals(const struct case_view *v)
 		size_t k = 0;
 		if (!*d->sha256)
 			continue;
-		while (strcmp(v->docs[k].object_key, d->object_key) != 0)
+		while (v->docs[k].size != d->size || strcmp(v->docs[k].sha256, d->sha256) != 0)
 			k++;
 		bytes += d->size;
 		stored += k == i ? d->size : 0;

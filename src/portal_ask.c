@@ -353,37 +353,45 @@ void portal_ask_detail(const struct portal_site *site, const char *token, const 
 	ask_json(site, token, number, &url, out);
 }
 
+/* Takes a reference apart: a path below the base, or an address of a host that may see the token.
+ */
+static const char *find_target(const struct portal_site *site, const char *href,
+			       const struct address *base, struct address *to)
+{
+	if (*href == '/' && href[1] == '/')
+		return "another host";
+	if (*href == '/') {
+		*to = *base;
+		to->path = (struct part){href, strlen(href)};
+		return NULL;
+	}
+	if (!split_address(href, to))
+		return "neither a path nor a web address";
+	if (!same_origin(to, base) && !listed(site->hosts, to))
+		return "a host that is not allowed to see the token";
+	return NULL;
+}
+
 /* Writes the address of a document; NULL, or why its reference is refused. */
 static const char *document_url(const struct portal_site *site, const char *href, struct buf *url)
 {
 	struct address base, to;
+	bool relative = *href == '/', prefix = false;
 	if (!split_address(site->base_url, &base))
 		return "a base address that is not one";
-	if (strlen(href) > HREF_MAX)
-		return "more than 4096 bytes";
-	const char *why = bad_bytes(href);
+	const char *why = strlen(href) > HREF_MAX ? "more than 4096 bytes" : bad_bytes(href);
+	if (!why)
+		why = find_target(site, href, &base, &to);
 	if (why)
 		return why;
-	bool relative = *href == '/';
-	if (relative) {
-		if (href[1] == '/')
-			return "another host";
-		to = base;
-		to.path = (struct part){href, strlen(href)};
-	} else if (!split_address(href, &to)) {
-		return "neither a path nor a web address";
-	} else if (!same_origin(&to, &base) && !listed(site->hosts, &to)) {
-		return "a host that is not allowed to see the token";
-	}
 	while (base.path.len && base.path.at[base.path.len - 1] == '/')
 		base.path.len--;
-	bool prefix;
 	why = settle_path(&to.path, base.path, relative, &prefix);
 	if (why)
 		return why;
-	const char *start = relative ? site->base_url : href;
-	const char *origin_end = to.port.len ? to.port.at + to.port.len : to.host.at + to.host.len;
-	buf_add(url, start, (size_t)(origin_end - start));
+	const char *origin = relative ? site->base_url : href;
+	const char *end = to.port.len ? to.port.at + to.port.len : to.host.at + to.host.len;
+	buf_add(url, origin, (size_t)(end - origin));
 	if (prefix)
 		buf_add(url, base.path.at, base.path.len);
 	add_encoded(url, to.path.at, to.path.len, "!$&'()*+,;=:@/%?");

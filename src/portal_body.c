@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { WINDOW = 65536, SAID_MAX = 2 * WINDOW };
+enum { WINDOW = 65536, SAID_MAX = 2 * WINDOW, NOTICE_MAX = 4096 };
 
 struct text {
 	const char *at;
@@ -99,16 +99,26 @@ static const char block_titles[] =
 	"just a moment|request could not be satisfied|web application firewall";
 static const char block_words[] = "the requested url was rejected|_incapsula_resource";
 static const char notice_titles[] =
-	"em manutencao|manutencao programada|sistema indisponivel|servico indisponivel|"
+	"em manuten|>manuten*<|>maintenance<|manutencao programada|sistema indisponivel|servico indisponivel|"
 	"temporariamente indisponivel|under maintenance|down for maintenance|service unavailable|"
 	"temporarily unavailable|bad gateway|gateway time|internal server error";
 
-/* The title of a folded page; owned, "" when it has none. */
-static char *title_of(const char *page)
+/* The first text in `tag` of a folded page with its brackets, as ">x<"; owned, "" without one. */
+static char *text_in(const char *page, const char *tag)
 {
-	const char *at = strstr(page, "<title");
+	const char *at = strstr(page, tag);
 	at = at ? strchr(at, '>') : NULL;
-	return at ? xstrndup(at + 1, strcspn(at + 1, "<")) : xstrdup("");
+	if (!at)
+		return xstrdup("");
+	size_t len = strcspn(at, "<");
+	return xstrndup(at, len + (at[len] == '<'));
+}
+
+/* A notice is short, and its title or its heading says what it is. */
+static bool is_notice(const struct http_res *res, const char *title, const char *heading)
+{
+	return portal_says(title, notice_titles) ||
+	       (res->received <= NOTICE_MAX && portal_says(heading, notice_titles));
 }
 
 static enum body_kind page_kind(const struct http_res *res)
@@ -119,7 +129,7 @@ static enum body_kind page_kind(const struct http_res *res)
 	buf_adds(&page, "\n");
 	add_folded(&page, (struct text){res->tail, res->tail_len});
 	const char *text = buf_str(&page);
-	char *title = title_of(text);
+	char *title = text_in(text, "<title"), *heading = text_in(text, "<h1");
 	enum body_kind kind = BODY_HTML;
 	if (portal_says(text, "<app-root|ng-version="))
 		kind = BODY_SHELL;
@@ -127,9 +137,10 @@ static enum body_kind page_kind(const struct http_res *res)
 		kind = BODY_LOGIN;
 	else if (portal_says(title, block_titles) || portal_says(text, block_words))
 		kind = BODY_BLOCK;
-	else if (portal_says(title, notice_titles))
+	else if (is_notice(res, title, heading))
 		kind = BODY_NOTICE;
 	xfree(title);
+	xfree(heading);
 	buf_release(&page);
 	return kind;
 }
