@@ -58,19 +58,20 @@ static json_t *paper_value(struct dossier *d, struct entry *e, bool hash_all)
 	for (unsigned i = e->index; i < d->nentries; i++) {
 		if (d->entries[i].paper != e->paper)
 			continue;
-		json_array_append_new(ids, json_string(d->entries[i].uuid));
+		if (d->entries[i].href != HREF_NONE) /* else no client can know it */
+			json_array_append_new(ids, json_string(d->entries[i].uuid));
 		available |= d->entries[i].reason == NULL;
 	}
 	char sha256[65] = "";
 	if (hash_all ? available : e->size <= HASH_MAX)
 		entry_sha256(d, e, sha256);
-	json_t *o = json_pack("{s:o,s:s,s:s?,s:I,s:s?,s:s,s:s,s:s,s:s?,s:s?,s:i,s:s}", "ids", ids,
-			      "result", available ? "available" : "failed", "reason",
+	json_t *o = json_pack("{s:o,s:s,s:s?,s:I,s:s?,s:s,s:s,s:s,s:s?,s:s?,s:i,s:s,s:s}", "ids",
+			      ids, "result", available ? "available" : "failed", "reason",
 			      available ? NULL : e->reason, "size", (json_int_t)e->size, "sha256",
 			      sha256[0] ? sha256 : NULL, "mime", paper_mime(e->kind), "ext",
 			      paper_ext(e->kind), "kind", paper_kind_name(e->kind), "name", e->name,
 			      "fault", e->fault ? e->fault->name : NULL, "sequence", e->sequence,
-			      "date", e->date);
+			      "date", e->date, "origin", e->origin);
 	assert(o);
 	return o;
 }

@@ -82,7 +82,7 @@ static const struct fault faults[] = {
 	{"login-200", FOREVER, .reason = "invalid_content",
 	 .recipe = {.status = 200, .content = CONTENT_LOGIN}},
 	{"login-200-then-ok", ONCE, .recipe = {.status = 200, .content = CONTENT_LOGIN}},
-	{"json-error-200", FOREVER, .reason = "invalid_content", .recipe = LAKE_BODY(200, CODEX)},
+	{"json-error-200", FOREVER, .reason = UNAVAILABLE, .recipe = LAKE_BODY(200, CODEX)},
 	{"redirect-302-sso", ONCE,
 	 .recipe = {.status = 302, .content = CONTENT_NONE, .location = SSO}},
 	{"redirect-302-other", FOREVER, .reason = UNAVAILABLE,

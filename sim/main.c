@@ -20,6 +20,8 @@
 
 enum { SCRIPT_MAX = 4 * 1024 * 1024, DOCUMENTS_MAX = 20000, EXIT_USAGE = 2 };
 
+static const int64_t SIZE_LIMIT = 9000000000; /* a PDF's offsets have ten digits */
+
 struct options {
 	struct sockaddr_in listen;
 	uint64_t seed;
@@ -44,13 +46,15 @@ static const char help[] =
 	"  --make-token SECONDS print a synthetic token that expires after SECONDS, and exit\n"
 	"  --version, --help\n";
 
-_Noreturn static void usage(const char *fmt, const char *what, const char *value)
+_Noreturn static void bad_option(const char *what)
 {
-	fprintf(stderr, "autos-sim: ");
-	fprintf(stderr,
-		strcmp(fmt, "option") == 0 ? "unknown option or missing value: %s%s\n"
-					   : "%s cannot be \"%s\"\n",
-		what, value);
+	fprintf(stderr, "autos-sim: unknown option or missing value: %s\n", what);
+	exit(EXIT_USAGE);
+}
+
+_Noreturn static void bad_value(const char *name, const char *value)
+{
+	fprintf(stderr, "autos-sim: %s cannot be \"%s\"\n", name, value);
 	exit(EXIT_USAGE);
 }
 
@@ -60,7 +64,7 @@ static int64_t number(const char *name, const char *text, int64_t min, int64_t m
 	errno = 0;
 	long long n = strtoll(text, &end, 10);
 	if (errno || end == text || *end || n < min || n > max)
-		usage("value", name, text);
+		bad_value(name, text);
 	return n;
 }
 
@@ -70,14 +74,57 @@ static void read_listen(const char *text, struct sockaddr_in *out)
 	const char *colon = strrchr(text, ':');
 	size_t n = colon ? (size_t)(colon - text) : sizeof host;
 	if (n >= sizeof host)
-		usage("value", "--listen", text);
+		bad_value("--listen", text);
 	memcpy(host, text, n);
 	host[n] = '\0';
 	out->sin_family = AF_INET;
 	if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
 		      &out->sin_addr) != 1)
-		usage("value", "--listen", text);
+		bad_value("--listen", text);
 	out->sin_port = htons((uint16_t)number("--listen", colon + 1, 0, 65535));
+}
+
+static void set_option(struct options *o, int opt, const char *value)
+{
+	switch (opt) {
+	case 'l':
+		read_listen(value, &o->listen);
+		break;
+	case 's':
+		o->seed = (uint64_t)number("--seed", value, 0, INT64_MAX);
+		break;
+	case 'c':
+		o->cases = number("--cases", value, 0, CASE_IDS - PLAIN_FIRST);
+		break;
+	case 'd':
+		o->documents = number("--documents", value, 0, DOCUMENTS_MAX);
+		break;
+	case 'b':
+		o->size = number("--size", value, 1, SIZE_LIMIT);
+		break;
+	case 'f':
+		o->script = value;
+		break;
+	case 't':
+		o->token = value;
+		break;
+	case 'm':
+		o->latency_ms = number("--latency", value, 0, 3600000);
+		break;
+	case 'k':
+		o->make_token = true;
+		o->token_s = number("--make-token", value, INT32_MIN, INT32_MAX);
+		break;
+	case 'n':
+		o->list = true;
+		break;
+	case 'h':
+		o->help = true;
+		break;
+	case 'v':
+		o->version = true;
+		break;
+	}
 }
 
 static void read_options(int argc, char **argv, struct options *o)
@@ -100,50 +147,12 @@ static void read_options(int argc, char **argv, struct options *o)
 	int opt;
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		switch (opt) {
-		case 'l':
-			read_listen(optarg, &o->listen);
-			break;
-		case 's':
-			o->seed = (uint64_t)number("--seed", optarg, 0, INT64_MAX);
-			break;
-		case 'c':
-			o->cases = number("--cases", optarg, 0, CASE_IDS - PLAIN_FIRST);
-			break;
-		case 'd':
-			o->documents = number("--documents", optarg, 0, DOCUMENTS_MAX);
-			break;
-		case 'b':
-			o->size = number("--size", optarg, 1, 9000000000);
-			break;
-		case 'f':
-			o->script = optarg;
-			break;
-		case 't':
-			o->token = optarg;
-			break;
-		case 'm':
-			o->latency_ms = number("--latency", optarg, 0, 3600000);
-			break;
-		case 'k':
-			o->make_token = true;
-			o->token_s = number("--make-token", optarg, INT32_MIN, INT32_MAX);
-			break;
-		case 'n':
-			o->list = true;
-			break;
-		case 'h':
-			o->help = true;
-			break;
-		case 'v':
-			o->version = true;
-			break;
-		default:
-			usage("option", argv[optind - 1], "");
-		}
+		if (opt == '?')
+			bad_option(argv[optind - 1]);
+		set_option(o, opt, optarg);
 	}
 	if (optind < argc)
-		usage("option", argv[optind], "");
+		bad_option(argv[optind]);
 }
 
 /* Masked number, name, what is odd, what a careful client ends with. */

@@ -16,16 +16,22 @@
 
 enum { TOKEN_MAX = 8000, LOOK_EVERY_MS = 1000, WAIT_MAX_MS = 3600000 };
 
+static void skip_space(const char **text, size_t *len)
+{
+	while (*len && isspace((unsigned char)**text)) {
+		++*text;
+		--*len;
+	}
+}
+
 /* Takes over a new token text; false when it cannot be a token at all. */
 static bool take_token(struct account *a, const char *text, size_t len, struct err *e)
 {
-	while (len && isspace((unsigned char)*text)) {
-		text++;
-		len--;
-	}
+	skip_space(&text, &len);
 	if (len > 7 && strncasecmp(text, "Bearer ", 7) == 0) {
 		text += 7;
 		len -= 7;
+		skip_space(&text, &len);
 	}
 	while (len && isspace((unsigned char)text[len - 1]))
 		len--;

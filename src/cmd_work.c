@@ -35,7 +35,8 @@ struct work {
 	struct worker *worker;
 	int64_t *jobs; /* those that must run */
 	size_t njobs;
-	bool *asked; /* by number: a job runs for it */
+	bool *asked;  /* by number: a job runs for it */
+	bool trouble; /* our own storage failed; said once, at the end */
 	int status;
 };
 
@@ -267,11 +268,13 @@ static int conclude(struct work *w, const struct cnj *n)
 	struct err e;
 	int status = EXIT_TROUBLE;
 	if (!query_case(ledger_db(w->ledger), n->digits, &v, &e)) {
-		cmd_fail(&e, EXIT_TROUBLE);
+		if (!w->trouble)
+			cmd_fail(&e, EXIT_TROUBLE);
 	} else if ((v.ndocs || w->line->json || cmd_exit_for(v.outcome) == EXIT_COMPLETE) &&
 		   !export_case(&v, w->store, w->out, w->config->portal_url, &x, &e)) {
 		err_prefix(&e, "%s: ", n->masked);
-		cmd_fail(&e, EXIT_TROUBLE);
+		if (!w->trouble)
+			cmd_fail(&e, EXIT_TROUBLE);
 	} else {
 		status = cmd_exit_for(v.outcome);
 		tell(w, n, &v, &x);
@@ -301,6 +304,7 @@ static int work(const struct cmd_line *l, struct config *c, bool retry)
 		w.status = cmd_fail(&e, EXIT_TROUBLE);
 	} else {
 		int status = run_jobs(&w, &e);
+		w.trouble = status == EXIT_TROUBLE;
 		for (size_t i = 0; i < w.n; i++)
 			if (w.asked[i] || (!retry && status == EXIT_COMPLETE))
 				w.status = cmd_worse(w.status, conclude(&w, &w.numbers[i]));

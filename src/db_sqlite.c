@@ -51,6 +51,12 @@ static bool sqlite_fail(struct db_sqlite *db, int code, const char *what, struct
 	case SQLITE_FULL:
 		text = "the disk is full";
 		break;
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN: {
+		int why = db->handle ? sqlite3_system_errno(db->handle) : 0;
+		return fail(e, kind, "database: %s: %s%s%s", what, text, why ? ": " : "",
+			    why ? strerror(why) : "");
+	}
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return fail(e, ERR_FAIL, "database: %s: the file is damaged or no database (%s)",

@@ -78,7 +78,10 @@ static void got_detail(struct flow *f, struct task *t)
 	struct run *r = t->run;
 	const struct http_res *res = &t->exchange.res;
 	struct err e;
-	if (portal_read_detail(&r->number, res->body, res->body_len, &r->found, &e)) {
+	bool read = portal_read_detail(&r->number, res->body, res->body_len, &r->found, &e);
+	if (read && r->found.proceedings == 0) /* not the same as a proceeding without documents */
+		read = fail(&e, ERR_FAIL, "the portal gave the case without any proceeding");
+	if (read) {
 		r->detail_json = xstrndup(res->body, res->body_len);
 		go_on(r, RUN_LISTED);
 		return;

@@ -108,6 +108,21 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+/* Without room for one more descriptor it is not the portal that is out of reach. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	(void)purpose;
+	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	if (fd >= 0)
+		return fd;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		char text[128];
+		snprintf(text, sizeof text, "cannot open a connection: %s", strerror(errno));
+		set_fault(arg, HTTP_FAULT_LOCAL, text);
+	}
+	return CURL_SOCKET_BAD;
+}
+
 static void copy_value(char *out, size_t cap, const char *v, size_t len)
 {
 	while (len && (*v == ' ' || *v == '\t')) {
@@ -191,6 +206,8 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -156,11 +156,12 @@ bool job_retry(struct db *db, const char *number, int64_t now_ms, struct job_tic
 		out->adopted = true;
 		return true;
 	}
-	/* Nothing is asked again that was answered: the list only if there is none. */
+	/* Nothing is asked again that was answered: the list only if this job never had it, or if
+	 * there is none. */
 	bool ok = db_exec(
 		db, &r, e,
 		"UPDATE job SET state = 'pending', outcome = '', error = '', finished_ms = NULL,"
-		" run_at_ms = $1, relist = CASE WHEN total = 0 THEN 1 ELSE 0 END"
+		" run_at_ms = $1, relist = CASE WHEN total = 0 THEN 1 ELSE relist END"
 		" WHERE id = (SELECT MAX(id) FROM job WHERE process_id = $2)"
 		" AND state IN ('failed', 'cancelled') RETURNING id",
 		db_i(now_ms), db_i(process_id));

@@ -87,6 +87,10 @@ static bool record_document(struct db *db, int64_t process_id, const struct port
 	if (!(row ? update_document(db, row, d, position, e)
 		  : insert_document(db, process_id, d, position, &row, e)))
 		return false;
+	/* Links that are no longer listed stay, as aliases, behind those that are. */
+	if (!db_exec(db, NULL, e, "UPDATE document_ref SET rank = rank + $1 WHERE document_id = $2",
+		     db_i((int64_t)d->nrefs), db_i(row)))
+		return false;
 	for (size_t i = 0; i < d->nrefs; i++)
 		if (!db_exec(
 			    db, NULL, e,

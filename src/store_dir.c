@@ -305,14 +305,24 @@ static bool write_sink(void *arg, const void *data, size_t len, struct err *e)
 	return sys_write_all(*(int *)arg, data, len, "document", e);
 }
 
-/* Through a file beside `path`, so that a copy that was cut off never has its name. */
+/* Some file systems (NFS, many in user space) know no flags of renaming. */
+static bool rename_new(const char *from, const char *to)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return true;
+	struct stat st;
+	return errno == EINVAL && lstat(to, &st) != 0 && errno == ENOENT && rename(from, to) == 0;
+}
+
+/* Through a hidden file beside `path`, so that a copy that was cut off is not taken for one. */
 static bool copy_bytes(struct store_dir *s, const char *key, const char *path, struct err *e)
 {
 	int in = open_object(s, key, e);
 	if (in < 0)
 		return false;
 	bool ok = false;
-	char *part = xasprintf("%s.part", path);
+	const char *slash = strrchr(path, '/');
+	char *part = xasprintf("%.*s.autos-copy", slash ? (int)(slash + 1 - path) : 0, path);
 	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
 		fail_errno(e, "cannot create %s", path);
@@ -320,7 +330,7 @@ static bool copy_bytes(struct store_dir *s, const char *key, const char *path, s
 		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
 	if (out >= 0 && close(out) != 0 && ok)
 		ok = fail_errno(e, "cannot write %s", path);
-	if (ok && renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
+	if (ok && !rename_new(part, path))
 		ok = fail_errno(e, "cannot create %s", path);
 	if (!ok && out >= 0)
 		unlink(part);

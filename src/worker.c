@@ -59,6 +59,9 @@ static bool open_parts(struct worker *w, struct err *e)
 	w->spool_dir = xasprintf("%s/spool", c->data_dir);
 	if (!account_init(&w->account, "default", c, e) || !sys_mkdirs(w->spool_dir, 0700, e))
 		return false;
+	/* An expired token is said before anything is begun, unless a new one may be waited for. */
+	if (!c->portal_token_wait && !account_ready(&w->account, false, e))
+		return false;
 	w->http =
 		http_new(&(struct http_options){.proxy = c->portal_proxy,
 						.ca_file = c->portal_ca_file,
@@ -374,9 +377,13 @@ static bool must_end(struct worker *w, int64_t now, enum worker_end *end, struct
 	return !*c->portal_token_file || now - w->idle_since >= c->portal_token_wait;
 }
 
-/* What came in with the last bytes is kept; the rest is handed back. */
-static void wind_up(struct worker *w)
+/*
+ * What came in with the last bytes is kept; the rest is handed back. After trouble with our own
+ * storage that fails too, and is no news.
+ */
+static void wind_up(struct worker *w, enum worker_end end)
 {
+	enum log_level level = end == WORKER_TROUBLE ? LOG_WARN : LOG_ERROR;
 	struct err e;
 	struct put *p;
 	settle(w);
@@ -384,9 +391,9 @@ static void wind_up(struct worker *w)
 	while ((p = putter_done(w->putter, true)))
 		flow_stored(&w->flow, p);
 	if (w->runs && !commit(w, &e))
-		log_error("last commit failed", "why=\"%s\"", e.text);
+		log_line(level, "last commit failed", "why=\"%s\"", e.text);
 	else if (w->runs && !ledger_write(w->o.ledger, hand_back_all, w, &e))
-		log_error("leases not handed back", "why=\"%s\"", e.text);
+		log_line(level, "leases not handed back", "why=\"%s\"", e.text);
 }
 
 enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, struct err *e)
@@ -420,7 +427,7 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 		if (commit_due(w, now))
 			wait = 0;
 	}
-	wind_up(w);
+	wind_up(w, end);
 	show(w, sys_mono_ms(), true);
 	return end;
 }

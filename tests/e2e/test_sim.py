@@ -234,7 +234,7 @@ def test_page_lists_every_number():
     for number, name, _, outcome in LISTED:
         assert number in page, f"{number} {name} is not in docs/simulator.md"
         if name != "plain":
-            line = next(x for x in page.splitlines() if number in x)
+            line = next(x for x in page.splitlines() if x.startswith("| `" + number))
             assert f"`{name}`" in line and outcome in line, line
 
 
@@ -245,6 +245,12 @@ def test_page_lists_every_option_and_script_key():
     source = (ROOT / "sim" / "script_read.c").read_text()
     for key in re.findall(r'\t\{"([a-z-]+)", read_', source):
         assert f"`{key}" in page, key
+
+
+def test_pages_example_script_is_one(own):
+    page = (ROOT / "docs" / "simulator.md").read_text()
+    example = next(block for block in page.split("```") if "# A storm" in block)
+    own.script(*example.splitlines())
 
 
 # ---- determinism ----

@@ -30,19 +30,23 @@ static bool is_shell(const struct http_res *r)
 	       memmem(r->head, r->head_len, "<app-root", 9);
 }
 
+static void check_good(enum portal_call call, const struct http_res *r)
+{
+	CHECK(r->status == 200 && r->fault == HTTP_FAULT_NONE && r->received > 0);
+	CHECK(!is_shell(r));
+	CHECK(r->content_length < 0 || r->content_length == r->received);
+	CHECK(!*r->content_encoding);
+	CHECK(call == PORTAL_DOCUMENT || r->body);
+}
+
 static void check(enum portal_call call, const struct http_res *r)
 {
 	struct portal_verdict v = portal_classify(call, r);
 	CHECK(v.rule && v.text && *v.text && is_in_table(v.rule));
 	CHECK(v.meaning <= PORTAL_UNKNOWN && *portal_meaning_name(v.meaning));
 	CHECK((v.meaning == PORTAL_GOOD) == (v.act == PORTAL_ACT_USE));
-	if (v.meaning == PORTAL_GOOD) {
-		CHECK(r->status == 200 && r->fault == HTTP_FAULT_NONE && r->received > 0);
-		CHECK(!is_shell(r));
-		CHECK(r->content_length < 0 || r->content_length == r->received);
-		CHECK(!*r->content_encoding);
-		CHECK(call == PORTAL_DOCUMENT || r->body);
-	}
+	if (v.meaning == PORTAL_GOOD)
+		check_good(call, r);
 	if (call == PORTAL_DOCUMENT && r->status == 200 && r->fault == HTTP_FAULT_NONE)
 		CHECK(v.act != PORTAL_ACT_HOLD && v.act != PORTAL_ACT_RENEW);
 	if (r->status == 429 && r->fault == HTTP_FAULT_NONE)

@@ -81,9 +81,10 @@ static size_t walk_docs(const json_t *list, char **ids, size_t n)
 	json_array_foreach(list, i, entry)
 	{
 		count++;
-		const char *href = json_string_value(json_object_get(entry, "hrefBinario"));
+		const json_t *link = json_object_get(entry, "hrefBinario");
+		const char *href = json_string_value(link);
 		const char *at = href ? strstr(href, "/documentos/") : NULL;
-		if (!at)
+		if (!at || strlen(href) != json_string_length(link)) /* a NUL ends it for us only */
 			continue;
 		char *id = xstrndup(at + 12, strcspn(at + 12, "/?#"));
 		if (is_plain(id))

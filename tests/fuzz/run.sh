@@ -25,7 +25,7 @@ for target in "$@"; do
 	cp -r "$here/corpus/$target" "$build/fuzz/$target.corpus"
 	echo "== $target, $seconds s"
 	if ! "$build/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
-		-max_len=65536 -print_final_stats=1 -verbosity=0 \
+		-max_len=65536 -dict="$here/portal.dict" -print_final_stats=1 -verbosity=0 \
 		-artifact_prefix="$build/findings/$target-" "$build/fuzz/$target.corpus" \
 		2>"$build/fuzz/$target.log"; then
 		failed="$failed $target"

@@ -2,16 +2,17 @@
  * faultfs - preloaded into a program, counts its calls that change the disk and makes the n-th one
  * fail, or kills the program there.
  *
- *   FAULT_CALL=KIND[,KIND]  which calls: write fsync rename open link mkdir
+ *   FAULT_CALL=KIND[,KIND]  which calls: write fsync rename renameat2 open link mkdir
  *   FAULT_AT=N              the N-th of them, from 1
  *   FAULT_ERRNO=NAME        what it fails with: EIO (default) ENOSPC EDQUOT EROFS EMFILE EACCES
- *   FAULT_STICKY=1          all of them from the N-th on
- *   FAULT_KILL=before|after instead of failing, SIGKILL just before or after the N-th
- *   FAULT_PATH=TEXT         only calls on paths that hold this text
- *   FAULT_COUNT_FILE=PATH   at exit, "KIND COUNT" lines for all kinds are written there
+ * EINVAL FAULT_STICKY=1          all of them from the N-th on FAULT_KILL=before|after instead of
+ * failing, SIGKILL just before or after the N-th FAULT_PATH=TEXT         only calls on paths that
+ * hold this text FAULT_COUNT_FILE=PATH   at exit, "KIND COUNT" lines for all kinds are written
+ * there
  *
- * write: write, pwrite, on regular files. fsync: fsync, fdatasync. open: those that may write or
- * create. Calls that libc makes inside itself are not seen. Keeps no lock: counters are atomic.
+ * write: write, pwrite, on regular files. fsync: fsync, fdatasync. rename: rename, renameat. open:
+ * those that may write or create. Calls that libc makes inside itself are not seen. Keeps no lock:
+ * counters are atomic.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,9 +28,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum kind { WRITE, FSYNC, RENAME, OPEN, LINK, MKDIR, KINDS };
+enum kind { WRITE, FSYNC, RENAME, RENAME2, OPEN, LINK, MKDIR, KINDS };
 
-static const char *const names[KINDS] = {"write", "fsync", "rename", "open", "link", "mkdir"};
+static const char *const names[KINDS] = {"write", "fsync", "rename", "renameat2",
+					 "open",  "link",  "mkdir"};
 
 static struct {
 	bool chosen[KINDS];
@@ -54,8 +56,8 @@ static int error_named(const char *name)
 	static const struct {
 		const char *name;
 		int value;
-	} errors[] = {{"EIO", EIO},     {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
-		      {"EROFS", EROFS}, {"EMFILE", EMFILE}, {"EACCES", EACCES}};
+	} errors[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS},
+		      {"EMFILE", EMFILE}, {"EACCES", EACCES}, {"EINVAL", EINVAL}};
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
 		if (strcmp(errors[i].name, name) == 0)
 			return errors[i].value;
@@ -236,7 +238,7 @@ int renameat(int a, const char *from, int b, const char *to)
 
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
 {
-	CALL(fate_of_two(RENAME, from, to), REAL(renameat2)(a, from, b, to, flags));
+	CALL(fate_of_two(RENAME2, from, to), REAL(renameat2)(a, from, b, to, flags));
 }
 
 int link(const char *from, const char *to)

@@ -314,8 +314,11 @@ static void *follow(void *arg)
 	return NULL;
 }
 
-/* Writes the items from as many threads, most likely in one transaction. */
-static void write_together(struct ledger *l, struct item *items, int n)
+/*
+ * Writes the items from as many threads, most likely in one transaction. The fault_at-th statement
+ * from the moment on when they are let go fails; 0 for none.
+ */
+static void write_together(struct ledger *l, struct item *items, int n, int64_t fault_at)
 {
 	struct gate g = {.ledger = l, .expected = n};
 	struct follower f[8];
@@ -324,6 +327,7 @@ static void write_together(struct ledger *l, struct item *items, int n)
 	assert_int_equal(pthread_create(&holder, NULL, hold_gate, &g), 0);
 	while (!atomic_load(&g.inside))
 		sched_yield();
+	fault.at = fault_at ? fault.runs + fault_at : 0;
 	for (int i = 0; i < n; i++) {
 		f[i] = (struct follower){.gate = &g, .item = &items[i]};
 		assert_int_equal(pthread_create(&f[i].thread, NULL, follow, &f[i]), 0);
@@ -347,7 +351,7 @@ static void write_in_one_group(struct ledger *l, struct item *items, int n)
 	for (int tries = 0; tries < 200; tries++) {
 		for (int i = 0; i < n; i++)
 			items[i].n += 100;
-		write_together(l, items, n);
+		write_together(l, items, n, 0);
 		for (int i = 0; i < n; i++)
 			check_fate(ledger_db(l), &items[i]);
 		if (one_group(items, n))
@@ -488,8 +492,7 @@ static void test_torture_together(void **state)
 					{.thread = 3, .n = at},
 					{.thread = 4, .n = at}};
 		make_faulty(r->ledger);
-		fault.at = at;
-		write_together(r->ledger, items, 4);
+		write_together(r->ledger, items, 4, at);
 		memset(&fault, 0, sizeof fault);
 		for (int i = 0; i < 4; i++)
 			check_fate(ledger_db(r->ledger), &items[i]);
