@@ -152,11 +152,20 @@ static bool read_status(struct reader *r, const char *v)
 	return true;
 }
 
+/* An answer of our own is a good one, unless a status says otherwise. */
+static void content_text(struct reader *r, const char *text, size_t len)
+{
+	struct recipe *p = &r->rule->recipe;
+	if (p->status == 0)
+		p->status = 200;
+	p->content = CONTENT_TEXT;
+	p->text = text;
+	p->text_len = len;
+}
+
 static bool read_body(struct reader *r, const char *v)
 {
-	r->rule->recipe.content = CONTENT_TEXT;
-	r->rule->recipe.text = keep(r, xstrdup(v));
-	r->rule->recipe.text_len = 0;
+	content_text(r, keep(r, xstrdup(v)), 0);
 	return true;
 }
 
@@ -166,9 +175,7 @@ static bool read_body_file(struct reader *r, const char *v)
 	size_t len;
 	if (!r->files || !sys_read_file(v, BODY_FILE_MAX, &text, &len, NULL))
 		return false;
-	r->rule->recipe.content = CONTENT_TEXT;
-	r->rule->recipe.text = keep(r, text);
-	r->rule->recipe.text_len = len;
+	content_text(r, keep(r, text), len);
 	return true;
 }
 

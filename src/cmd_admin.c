@@ -51,6 +51,10 @@ static void print_markdown(void)
 
 static int run_config(const struct cmd_line *l, struct config *c)
 {
+	if (l->nwords) {
+		term_error("config takes no argument");
+		return EXIT_USAGE;
+	}
 	if (l->markdown)
 		print_markdown();
 	else
@@ -84,8 +88,11 @@ static int run_migrate(const struct cmd_line *l, struct config *c)
 
 static int run_version(const struct cmd_line *l, struct config *c)
 {
-	(void)l;
 	(void)c;
+	if (l->nwords) {
+		term_error("version takes no argument");
+		return EXIT_USAGE;
+	}
 	term_out("autos %s\n%s\nSQLite/%s\njansson/%s\n%s\nschema/%d\n", AUTOS_VERSION,
 		 http_library(), db_sqlite.library(), jansson_version_str(),
 		 OpenSSL_version(OPENSSL_VERSION), schema_version());

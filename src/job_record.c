@@ -75,7 +75,11 @@ static bool update_document(struct db *db, int64_t row, const struct portal_doc 
 		       db_i(row)) &&
 	       db_exec(db, NULL, e,
 		       "UPDATE document SET state = 'processing' WHERE id = $1 AND state = 'failed'",
-		       db_i(row));
+		       db_i(row)) &&
+	       /* Links that are no longer listed stay, as aliases, behind those that are. */
+	       db_exec(db, NULL, e,
+		       "UPDATE document_ref SET rank = rank + $1 WHERE document_id = $2",
+		       db_i((int64_t)d->nrefs), db_i(row));
 }
 
 static bool record_document(struct db *db, int64_t process_id, const struct portal_doc *d,
@@ -86,10 +90,6 @@ static bool record_document(struct db *db, int64_t process_id, const struct port
 		return false;
 	if (!(row ? update_document(db, row, d, position, e)
 		  : insert_document(db, process_id, d, position, &row, e)))
-		return false;
-	/* Links that are no longer listed stay, as aliases, behind those that are. */
-	if (!db_exec(db, NULL, e, "UPDATE document_ref SET rank = rank + $1 WHERE document_id = $2",
-		     db_i((int64_t)d->nrefs), db_i(row)))
 		return false;
 	for (size_t i = 0; i < d->nrefs; i++)
 		if (!db_exec(

@@ -24,12 +24,15 @@ static void measure(struct progress *p, const struct worker_progress *w, int64_t
 	size_t over = w->available + w->failed;
 	if (span >= RATE_EVERY_MS) {
 		double r = (double)(w->bytes - p->seen_bytes) * 1000 / (double)span;
-		p->rate = p->rate > 0 ? p->rate * 0.7 + r * 0.3 : r;
+		p->rate = p->seen_at > p->started_at ? p->rate * 0.7 + r * 0.3 : r;
 		p->seen_at = now;
 		p->seen_bytes = w->bytes;
 	}
-	if (now > p->started_at)
+	if (now > p->started_at) {
 		p->pace = (double)over * 1000 / (double)(now - p->started_at);
+		if (p->seen_at == p->started_at) /* nothing to smooth yet */
+			p->rate = (double)w->bytes * 1000 / (double)(now - p->started_at);
+	}
 }
 
 /* "12/40 documents  3.1 MB  850.0 kB/s  4 s left" and why nothing moves, if so. */

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 dir=$(mktemp -d "${TMPDIR:-/tmp}/autos-demo-XXXXXX")
 out=$dir/autos
 log=$dir/simulator.log
-build/autos-sim --listen 127.0.0.1:0 --cases 1 --documents 40 --latency 40 >"$log" 2>&1 &
+build/autos-sim --listen 127.0.0.1:0 --cases 1 --documents 40 --latency 250 >"$log" 2>&1 &
 sim=$!
 trap 'kill $sim 2>/dev/null || true' EXIT INT TERM
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import lib
 
 SHIM = lib.BUILD / "tests" / "faultfs.so"
+CLOCK = lib.BUILD / "tests" / "clockjump.so"
 KINDS = ("write", "fsync", "rename", "open", "link", "mkdir")
 ABORTED = (".autos-part", ".autos-copy", ".manifest-part")  # hidden, and gone after the next run
 
@@ -33,10 +34,14 @@ def quick_folder():
     return tempfile.mkdtemp(prefix="autos-e2e-", dir=memory if os.access(memory, os.W_OK) else None)
 
 
+def preload(library):
+    assert library.exists(), f"{library} is missing: run make tests"
+    return {"LD_PRELOAD": f"{SANITIZER}:{library}" if SANITIZER else str(library)}
+
+
 def shim(call=None, at=0, error="EIO", sticky=False, kill=None, path=None, count_file=None):
     """The environment that makes the program's calls fail; the sanitizer's runtime must be first."""
-    assert SHIM.exists(), f"{SHIM} is missing: run make tests"
-    env = {"LD_PRELOAD": f"{SANITIZER}:{SHIM}" if SANITIZER else str(SHIM)}
+    env = preload(SHIM)
     for key, value in (("CALL", call), ("AT", at), ("ERRNO", error), ("STICKY", "1" if sticky else None),
                        ("KILL", kill), ("PATH", path), ("COUNT_FILE", count_file)):
         if value:

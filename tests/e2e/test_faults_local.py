@@ -279,6 +279,30 @@ def test_memory(make_autos, make_sim, number):
     crash.check_complete(autos, sim, [number])
 
 
+# ---- clocks ----
+
+
+def test_clock_jumps(make_autos, make_sim, place, number):
+    """The wall clock goes a day ahead, two back, and to 1970: leases and pauses are none of its."""
+    sim = make_sim("--cases", 1, "--documents", 40, "--latency", 20)
+    autos, truth = make_autos(sim, token=lib.make_token(30 * 86400)), crash.Truth(sim, [number])
+    moved = place / "moved"
+
+    def move(hours):
+        with open(moved, "r+b" if moved.exists() else "wb") as f:  # the same file: it is mapped
+            f.write((hours * 3600 * 1000).to_bytes(8, "little", signed=True))
+
+    move(0)
+    process = autos.start_get(number, env=dict(crash.preload(crash.CLOCK), CLOCK_FILE=str(moved)))
+    for documents, hours in ((5, 24), (12, -24), (20, -24 * 365 * 60), (30, 0)):
+        lib.until(lambda: len(crash.committed(autos)) >= documents, "documents")
+        move(hours)
+    result = autos.finish(process)
+    assert (result.status, result.err) == (0, ""), result
+    assert max(crash.fetches(sim).values()) == 1
+    finish(autos, sim, number, truth)
+
+
 # ---- files that somebody lost or broke ----
 
 

@@ -110,25 +110,41 @@ def test_both_are_a_contradiction(autos, sim):
     assert sim.calls() == 0
 
 
-def renewed(make_sim, make_autos, status, new):
-    """Revokes the token after some documents; gives the program in its waiting."""
+def test_renewed_in_the_middle(make_sim, make_autos):
     sim = make_sim("--latency", 20)
     autos = make_autos(sim, portal_parallel=2, portal_parallel_max=2, portal_token_wait="60s")
     p = autos.start_get(NUMBER)
     lib.until(lambda: sim.calls("binario") >= 6, "some documents")
-    sim.revoke(status=status)
-    lib.until(lambda: sim.stats()["status"].get(str(status), 0) >= 2, "refusals")
+    sim.revoke()
+    lib.until(lambda: sim.stats()["status"].get("401", 0) >= 2, "refusals")
+    calls = lib.until(lambda: sim.stats()["parallel"]["total"] == 0 and sim.calls(), "silence")
     sim.revoke(False)
-    if new:
-        autos.write_token(lib.make_token(7200))
+    autos.write_token(lib.make_token(7200))
     result = autos.finish(p, check=0)
     lib.expect_case(autos, sim, NUMBER, result.status)
     lib.check_invariants(autos, sim)
-    return result
+    assert calls < sim.calls()
 
 
-def test_renewed_in_the_middle(make_sim, make_autos):
-    renewed(make_sim, make_autos, 401, True)
+def test_expired_is_waited_for(autos, sim):
+    """With portal_token_wait an expired token is no reason to end, not even at the start."""
+    autos.write_token(lib.jwt(exp=int(time.time()) - 60, iss=REALM))
+    p = autos.start_get(NUMBER, portal_token_wait="60s")
+    lib.until(lambda: (autos.data_dir / "autos.db").exists() and autos.rows(
+        "SELECT name FROM sqlite_master WHERE name = 'job'") and autos.rows("SELECT 1 FROM job"), "the job")
+    assert sim.calls() == 0
+    autos.write_token(autos.token)
+    autos.finish(p, check=0)
+    lib.expect_case(autos, sim, NUMBER)
+
+
+def test_wait_ends(make_autos, sim):
+    autos = make_autos(sim, portal_token_wait="1s")
+    sim.revoke()
+    result = autos.get(NUMBER)
+    assert result.status == 6
+    assert "waiting for a new token" in result.err
+    assert "the portal refused the token" in result.err
 
 
 def test_dies_in_the_middle(make_sim, make_autos):
@@ -140,7 +156,7 @@ def test_dies_in_the_middle(make_sim, make_autos):
     sim.revoke()
     result = autos.finish(p)
     assert result.status == 6
-    assert "autos: the portal refused the token\n" in result.err
+    assert "autos: the portal refused the token" in result.err
     assert "the same command goes on" in result.err
     assert autos.one("SELECT COUNT(*) FROM document WHERE state = 'failed'") == 0
     assert autos.rows("SELECT state FROM job")[0][0] == "pending"
