@@ -75,7 +75,7 @@ static bool prepare_folder(const char *out, struct err *e)
 static bool release_all(struct db *db, void *arg, struct err *e)
 {
 	(void)arg;
-	return job_release_all(db, e);
+	return job_release_all(db, sys_wall_ms(), e);
 }
 
 static bool open_storage(struct work *w, struct err *e)

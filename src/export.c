@@ -82,7 +82,7 @@ static bool write_document(const struct export *x, size_t i, struct err *e)
 		unlink(part);
 		ok = store_copy_out(x->store, d->object_key, part, e);
 		if (ok && rename(part, path) != 0)
-			ok = fail_errno(e, "cannot create %s", path);
+			ok = fail_errno(e, "cannot name document %zu in %s", i + 1, x->folder);
 		unlink(part); /* renaming one link of a file onto another leaves both */
 	}
 	xfree(part);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LIST_YOUNG_MS = 15 * 60 * 1000 };
+
 static const char *const outcome_names[] = {
 	[OUTCOME_NONE] = "",
 	[OUTCOME_COMPLETE] = "complete",
@@ -126,6 +128,15 @@ static bool job_insert(struct db *db, const struct job_ask *ask, int64_t process
 	       job_event(db, *id, "job", "", "pending", ask->now_ms, e);
 }
 
+/* A job that goes on after an interruption keeps its list only while that is young. */
+static bool refresh_list(struct db *db, int64_t job_id, int64_t now_ms, struct err *e)
+{
+	return db_exec(db, NULL, e,
+		       "UPDATE job SET relist = 1 WHERE id = $1 AND state = 'pending' AND COALESCE("
+		       "(SELECT consulted_ms FROM process p WHERE p.id = job.process_id), 0) < $2",
+		       db_i(job_id), db_i(now_ms - LIST_YOUNG_MS));
+}
+
 bool job_request(struct db *db, const struct job_ask *ask, struct job_ticket *out, struct err *e)
 {
 	int64_t process_id;
@@ -140,7 +151,7 @@ bool job_request(struct db *db, const struct job_ask *ask, struct job_ticket *ou
 	if (!out->job_id)
 		return job_insert(db, ask, process_id, &out->job_id, e);
 	out->adopted = true;
-	return true;
+	return !ask->relist || refresh_list(db, out->job_id, ask->now_ms, e);
 }
 
 bool job_retry(struct db *db, const char *number, int64_t now_ms, struct job_ticket *out,
@@ -180,11 +191,18 @@ bool job_retry(struct db *db, const char *number, int64_t now_ms, struct job_tic
 
 /* ---- Leases ---- */
 
-bool job_release_all(struct db *db, struct err *e)
+bool job_release_all(struct db *db, int64_t now_ms, struct err *e)
 {
-	return db_exec(db, NULL, e,
-		       "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0"
-		       " WHERE state = 'processing'");
+	struct db_rows r;
+	bool ok = db_exec(
+		db, &r, e,
+		"UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
+		" last_event = last_event + 1 WHERE state = 'processing' RETURNING id, last_event");
+	for (size_t i = 0; ok && i < r.rows; i++)
+		ok = job_event_at(db, db_int(&r, i, 0), db_int(&r, i, 1), "job", "", "pending",
+				  now_ms, e);
+	db_rows_release(&r);
+	return ok;
 }
 
 bool job_claim(struct db *db, int64_t job_id, const char *owner, int64_t now_ms, int64_t lease_ms,
@@ -234,14 +252,14 @@ bool job_renew(struct db *db, const struct job_lease *l, int64_t until_ms, struc
 	return ok;
 }
 
-bool job_hand_back(struct db *db, const struct job_lease *l, struct err *e)
+bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms, struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0"
 			  " WHERE id = $1 AND epoch = $2 AND state = 'processing'",
 			  db_i(l->job_id), db_i(l->epoch));
-	ok = fenced(ok, &r, l, e);
+	ok = fenced(ok, &r, l, e) && job_event(db, l->job_id, "job", "", "pending", now_ms, e);
 	db_rows_release(&r);
 	return ok;
 }

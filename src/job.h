@@ -44,7 +44,10 @@ struct job_ticket {
 	bool adopted; /* an active job was there already */
 };
 
-/* Makes the one active job of a case, or adopts it. */
+/*
+ * Makes the one active job of a case, or adopts it. An adopted job that waits is to ask for the
+ * list again when `relist` is wanted and its list is older than a quarter of an hour.
+ */
 [[nodiscard]] bool job_request(struct db *db, const struct job_ask *ask, struct job_ticket *out,
 			       struct err *e);
 
@@ -65,7 +68,7 @@ struct job_lease {
 };
 
 /* On a database that only one process can open for writing: whoever held leases is dead. */
-[[nodiscard]] bool job_release_all(struct db *db, struct err *e);
+[[nodiscard]] bool job_release_all(struct db *db, int64_t now_ms, struct err *e);
 
 /* Takes the lease of one job that is pending or whose lease ran out. ERR_BUSY when neither. */
 [[nodiscard]] bool job_claim(struct db *db, int64_t job_id, const char *owner, int64_t now_ms,
@@ -75,7 +78,8 @@ struct job_lease {
 			     struct err *e);
 
 /* Gives the job back, to be leased by anybody at once. */
-[[nodiscard]] bool job_hand_back(struct db *db, const struct job_lease *l, struct err *e);
+[[nodiscard]] bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms,
+				 struct err *e);
 
 /* ---- Facts found by a worker ---- */
 

@@ -4,35 +4,60 @@
 #include "job.h"
 
 #include "job_event.h"
+#include "sys.h"
 
 #include <string.h>
 
 /* ---- The list ---- */
 
-/* The row of a document that the case already has under one of its ids; 0 when it is new. */
-static bool find_row(struct db *db, int64_t process_id, const struct portal_doc *d, int64_t *row,
-		     struct err *e)
+/* A statement that gives one row number; 0 when it gives none. */
+static bool find_one(struct db *db, const char *sql, int64_t process_id, const char *id,
+		     int64_t *row, struct err *e)
 {
-	struct db_rows r = {0};
-	bool ok = true;
-	*row = 0;
-	for (size_t i = 0; ok && !*row && i < d->nrefs; i++) {
-		ok = db_exec(db, &r, e,
-			     "SELECT document_id FROM document_ref WHERE process_id = $1 AND "
-			     "ref_id = $2",
-			     db_i(process_id), db_s(d->refs[i].id));
-		if (ok && r.rows)
-			*row = db_int(&r, 0, 0);
-		db_rows_release(&r);
-	}
-	if (!ok || *row)
-		return ok;
-	ok = db_exec(db, &r, e, "SELECT id FROM document WHERE process_id = $1 AND doc_id = $2",
-		     db_i(process_id), db_s(d->id));
-	if (ok && r.rows)
-		*row = db_int(&r, 0, 0);
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e, sql, db_i(process_id), db_s(id));
+	*row = ok && r.rows ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
 	return ok;
+}
+
+/* A row that was found is taken: no other entry of this list may have it too. */
+static bool take_row(struct db *db, int64_t row, struct err *e)
+{
+	return !row ||
+	       db_exec(db, NULL, e, "UPDATE document SET listed = 1 WHERE id = $1", db_i(row));
+}
+
+static bool find_by_alias(struct db *db, int64_t process_id, const struct portal_doc *d,
+			  int64_t *row, struct err *e)
+{
+	for (size_t i = 0; !*row && i < d->nrefs; i++)
+		if (!find_one(
+			    db,
+			    "SELECT d.id FROM document_ref f JOIN document d ON d.id = f.document_id"
+			    " WHERE f.process_id = $1 AND f.ref_id = $2 AND d.listed = 0",
+			    process_id, d->refs[i].id, row, e))
+			return false;
+	return true;
+}
+
+/*
+ * The rows of documents that the case already has; 0 for new ones. Own ids go before aliases, over
+ * the whole list, so that papers that were joined once and are listed apart now stay two.
+ */
+static bool find_rows(struct db *db, int64_t process_id, const struct portal_case *c, int64_t *rows,
+		      struct err *e)
+{
+	for (size_t i = 0; i < c->ndocs; i++)
+		if (!find_one(db, "SELECT id FROM document WHERE process_id = $1 AND doc_id = $2",
+			      process_id, c->docs[i].id, &rows[i], e) ||
+		    !take_row(db, rows[i], e))
+			return false;
+	for (size_t i = 0; i < c->ndocs; i++)
+		if (!rows[i] && (!find_by_alias(db, process_id, &c->docs[i], &rows[i], e) ||
+				 !take_row(db, rows[i], e)))
+			return false;
+	return true;
 }
 
 static bool insert_document(struct db *db, int64_t process_id, const struct portal_doc *d,
@@ -83,11 +108,8 @@ static bool update_document(struct db *db, int64_t row, const struct portal_doc 
 }
 
 static bool record_document(struct db *db, int64_t process_id, const struct portal_doc *d,
-			    int64_t position, struct err *e)
+			    int64_t row, int64_t position, struct err *e)
 {
-	int64_t row;
-	if (!find_row(db, process_id, d, &row, e))
-		return false;
 	if (!(row ? update_document(db, row, d, position, e)
 		  : insert_document(db, process_id, d, position, &row, e)))
 		return false;
@@ -145,6 +167,38 @@ static bool record_unlisted(struct db *db, int64_t process_id, int64_t now_ms, s
 		       db_i(process_id));
 }
 
+static bool documents_in_order(struct db *db, int64_t process_id, int listed, struct db_rows *r,
+			       struct err *e)
+{
+	return db_exec(db, r, e,
+		       "SELECT id, position, filed_at, sequence FROM document"
+		       " WHERE process_id = $1 AND listed = $2 ORDER BY position, id",
+		       db_i(process_id), db_i(listed));
+}
+
+/* What is not listed any more keeps its place by filing among what is. */
+static bool place_unlisted(struct db *db, int64_t process_id, struct err *e)
+{
+	struct db_rows yes = {0}, no = {0};
+	bool ok = documents_in_order(db, process_id, 0, &no, e) &&
+		  (no.rows == 0 || documents_in_order(db, process_id, 1, &yes, e));
+	int64_t position = 0;
+	for (size_t i = 0, k = 0; ok && no.rows && i + k < yes.rows + no.rows;) {
+		bool old = i == yes.rows ||
+			   (k < no.rows &&
+			    portal_filing_order(db_text(&no, k, 2), db_int(&no, k, 3),
+						db_text(&yes, i, 2), db_int(&yes, i, 3)) < 0);
+		struct db_rows *r = old ? &no : &yes;
+		size_t at = old ? k++ : i++;
+		if (db_int(r, at, 1) != ++position)
+			ok = db_exec(db, NULL, e, "UPDATE document SET position = $1 WHERE id = $2",
+				     db_i(position), db_i(db_int(r, at, 0)));
+	}
+	db_rows_release(&no);
+	db_rows_release(&yes);
+	return ok;
+}
+
 bool job_record_listing(struct db *db, const struct job_lease *l, const struct job_listing *ls,
 			struct err *e)
 {
@@ -159,10 +213,14 @@ bool job_record_listing(struct db *db, const struct job_lease *l, const struct j
 	ok = ok && record_process(db, l->process_id, ls, e) &&
 	     db_exec(db, NULL, e, "UPDATE document SET listed = 0 WHERE process_id = $1",
 		     db_i(l->process_id));
+	int64_t *rows = xcalloc(ls->found->ndocs, sizeof *rows);
+	ok = ok && find_rows(db, l->process_id, ls->found, rows, e);
 	for (size_t i = 0; ok && i < ls->found->ndocs; i++)
-		ok = record_document(db, l->process_id, &ls->found->docs[i], (int64_t)i + 1, e);
-	return ok && record_unlisted(db, l->process_id, ls->now_ms, e) &&
-	       job_count(db, l->job_id, e) &&
+		ok = record_document(db, l->process_id, &ls->found->docs[i], rows[i],
+				     (int64_t)i + 1, e);
+	xfree(rows);
+	return ok && place_unlisted(db, l->process_id, e) &&
+	       record_unlisted(db, l->process_id, ls->now_ms, e) && job_count(db, l->job_id, e) &&
 	       job_event(db, l->job_id, "listed", "", "processing", ls->now_ms, e);
 }
 

@@ -53,7 +53,8 @@ void lane_halve(struct lane *l, int64_t now);
  */
 bool lane_hold(struct lane *l, int64_t now, int64_t wait_ms, int64_t *pause_ms);
 
-/* Wait before try number `attempt` (1 = first retry): delay * 2^(attempt-1), times 0.75 to 1.25. */
+/* Wait before try number `attempt` (1 = first retry): delay * 2^(attempt-1), times 0.75 to 1.25;
+ * the doubling ends at an hour. */
 int64_t lane_backoff(int64_t delay_ms, int attempt, uint64_t random);
 
 #endif

@@ -102,6 +102,10 @@ struct portal_case {
 
 void portal_case_release(struct portal_case *c);
 
+/* The order of documents by filing: <0, 0 or >0. What has no date comes last. */
+int portal_filing_order(const char *date_a, int64_t sequence_a, const char *date_b,
+			int64_t sequence_b);
+
 struct portal_page {
 	bool found;   /* the number asked for is among the answers */
 	int secrecy;  /* 0..5; 0 when not found */

@@ -66,12 +66,18 @@ static int compare_dates(const char *a, const char *b)
 	return c ? c : compare_fractions(fraction(a), fraction(b));
 }
 
+int portal_filing_order(const char *date_a, int64_t sequence_a, const char *date_b,
+			int64_t sequence_b)
+{
+	int c = compare_dates(date_a, date_b);
+	return c ? c : (sequence_a > sequence_b) - (sequence_a < sequence_b);
+}
+
 static int by_filing(const void *va, const void *vb)
 {
 	const struct doc_entry *a = va, *b = vb;
-	int c = compare_dates(a->doc.filed_at, b->doc.filed_at);
-	if (!c)
-		c = (a->doc.sequence > b->doc.sequence) - (a->doc.sequence < b->doc.sequence);
+	int c = portal_filing_order(a->doc.filed_at, a->doc.sequence, b->doc.filed_at,
+				    b->doc.sequence);
 	if (!c)
 		c = (a->doc.proceeding > b->doc.proceeding) -
 		    (a->doc.proceeding < b->doc.proceeding);

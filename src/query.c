@@ -139,8 +139,16 @@ bool query_case_head(struct db *db, const char *number, struct case_view *out, s
 
 bool query_case(struct db *db, const char *number, struct case_view *out, struct err *e)
 {
-	return query_case_head(db, number, out, e) && read_documents(db, out, e) &&
-	       read_refs(db, out, e);
+	/* The three reads must see one moment, also beside a writer. */
+	bool own = !db->in_transaction;
+	*out = (struct case_view){0};
+	if (own && !db_begin(db, e))
+		return false;
+	bool ok = read_head(db, number, out, e) && read_documents(db, out, e) &&
+		  read_refs(db, out, e);
+	if (own)
+		db_rollback(db);
+	return ok;
 }
 
 void case_view_release(struct case_view *v)

@@ -200,6 +200,12 @@ static bool publish(struct store_dir *s, struct file *f, struct err *e)
 	return ok;
 }
 
+/* Is the file right in the folder that is the first `len` bytes of `dir`? */
+static bool is_in(const char *path, const char *dir, size_t len)
+{
+	return strncmp(path, dir, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
+}
+
 /* Syncs each folder of the group once. A failed sync fails every object in that folder. */
 static void sync_parents(struct put **puts, struct file *files, size_t n)
 {
@@ -209,16 +215,14 @@ static void sync_parents(struct put **puts, struct file *files, size_t n)
 		size_t len = (size_t)(strrchr(files[i].path, '/') - files[i].path);
 		bool known = false;
 		for (size_t k = 0; k < i && !known; k++)
-			known = puts[k]->ok &&
-				strncmp(files[k].path, files[i].path, len + 1) == 0 &&
-				!strchr(files[k].path + len + 1, '/');
+			known = puts[k]->ok && is_in(files[k].path, files[i].path, len);
 		if (known)
 			continue;
 		char *dir = xstrndup(files[i].path, len);
 		struct err e;
 		if (!sys_fsync_dir(dir, &e))
 			for (size_t k = i; k < n; k++)
-				if (puts[k]->ok && strncmp(files[k].path, dir, len) == 0) {
+				if (puts[k]->ok && is_in(files[k].path, dir, len)) {
 					puts[k]->ok = false;
 					puts[k]->err = e;
 				}
@@ -314,7 +318,10 @@ static bool rename_new(const char *from, const char *to)
 	return errno == EINVAL && lstat(to, &st) != 0 && errno == ENOENT && rename(from, to) == 0;
 }
 
-/* Through a hidden file beside `path`, so that a copy that was cut off is not taken for one. */
+/*
+ * Through a hidden file beside `path`, so that a copy that was cut off is not taken for one. Errors
+ * do not say `path`: people's names for documents belong in no log.
+ */
 static bool copy_bytes(struct store_dir *s, const char *key, const char *path, struct err *e)
 {
 	int in = open_object(s, key, e);
@@ -322,19 +329,21 @@ static bool copy_bytes(struct store_dir *s, const char *key, const char *path, s
 		return false;
 	bool ok = false;
 	const char *slash = strrchr(path, '/');
-	char *part = xasprintf("%.*s.autos-copy", slash ? (int)(slash + 1 - path) : 0, path);
+	char *folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+	char *part = xasprintf("%s/.autos-copy", folder);
 	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
-		fail_errno(e, "cannot create %s", path);
+		fail_errno(e, "cannot create a copy in %s", folder);
 	else
 		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
 	if (out >= 0 && close(out) != 0 && ok)
-		ok = fail_errno(e, "cannot write %s", path);
+		ok = fail_errno(e, "cannot write a copy in %s", folder);
 	if (ok && !rename_new(part, path))
-		ok = fail_errno(e, "cannot create %s", path);
+		ok = fail_errno(e, "cannot name a copy in %s", folder);
 	if (!ok && out >= 0)
 		unlink(part);
 	xfree(part);
+	xfree(folder);
 	close(in);
 	return ok;
 }
@@ -348,7 +357,7 @@ static bool copy_out_dir(struct store *base, const char *key, const char *path, 
 	int why = errno;
 	xfree(object);
 	if (!ok && why == EEXIST)
-		return fail(e, ERR_FAIL, "cannot create %s: it exists", path);
+		return fail(e, ERR_FAIL, "cannot copy object %s: its new name exists", key);
 	return ok || copy_bytes(s, key, path, e);
 }
 

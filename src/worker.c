@@ -283,7 +283,7 @@ static bool hand_back_all(struct db *db, void *arg, struct err *e)
 	struct worker *w = arg;
 	for (struct run *r = w->runs; r; r = r->next_run) {
 		struct err why = {0};
-		if (!job_hand_back(db, &r->lease, &why) && why.kind != ERR_ABSENT) {
+		if (!job_hand_back(db, &r->lease, sys_wall_ms(), &why) && why.kind != ERR_ABSENT) {
 			*e = why;
 			return false;
 		}

@@ -396,9 +396,9 @@ static void test_hand_back(void **state)
 	struct room *r = *state;
 	struct err e = {0};
 	struct job_lease l = listed(r->db), other;
-	assert_true(STEP(r->db, job_hand_back(r->db, &l, &e)));
+	assert_true(STEP(r->db, job_hand_back(r->db, &l, 1, &e)));
 	job_is(r->db, "pending  3/0/0");
-	STALE(r->db, job_hand_back(r->db, &l, &e));
+	STALE(r->db, job_hand_back(r->db, &l, 1, &e));
 	other = claim(r->db, l.job_id, 1001); /* at once, and nothing is asked again */
 	assert_int_equal(other.epoch, 2);
 	assert_false(other.relist);
@@ -418,7 +418,7 @@ static void test_stale_owner(void **state)
 	STALE(r->db, list(r->db, &old, docs, 1, &e));
 	STALE(r->db, job_record_results(r->db, &old, res, 2, 99999, &e));
 	STALE(r->db, job_finish(r->db, &old, OUTCOME_COMPLETE, "", 5000, &e));
-	STALE(r->db, job_hand_back(r->db, &old, &e));
+	STALE(r->db, job_hand_back(r->db, &old, 1, &e));
 	/* The new owner is not disturbed. */
 	assert_true(record(r->db, &now, res, 2));
 	assert_true(STEP(r->db, job_finish(r->db, &now, OUTCOME_PARTIAL, "x", 5000, &e)));
@@ -427,7 +427,7 @@ static void test_stale_owner(void **state)
 	STALE(r->db, list(r->db, &now, docs, 1, &e));
 	STALE(r->db, job_record_results(r->db, &now, res, 2, 99999, &e));
 	STALE(r->db, job_finish(r->db, &now, OUTCOME_COMPLETE, "", 5000, &e));
-	STALE(r->db, job_hand_back(r->db, &now, &e));
+	STALE(r->db, job_hand_back(r->db, &now, 1, &e));
 }
 
 static void test_release_all(void **state)
@@ -436,14 +436,14 @@ static void test_release_all(void **state)
 	struct err e = {0};
 	struct job_lease l = listed(r->db), again;
 	struct job_ticket t = request(r->db, OTHER);
-	assert_true(STEP(r->db, job_release_all(r->db, &e)));
+	assert_true(STEP(r->db, job_release_all(r->db, 1, &e)));
 	job_is(r->db, "pending  3/0/0");
 	STALE(r->db, job_renew(r->db, &l, 99999, &e));
 	again = claim(r->db, l.job_id, 1001);
 	assert_int_equal(again.epoch, l.epoch + 1);
 	claim(r->db, t.job_id, 1001);
 	assert_true(STEP(r->db, job_finish(r->db, &again, OUTCOME_EMPTY, "", 5000, &e)));
-	assert_true(STEP(r->db, job_release_all(r->db, &e)));
+	assert_true(STEP(r->db, job_release_all(r->db, 1, &e)));
 	job_is(r->db, "completed empty 3/0/0"); /* what is final stays */
 }
 
@@ -492,6 +492,25 @@ static void test_first_listing(void **state)
 	case_view_release(&v);
 }
 
+/* Joined as one paper once, listed as two now: neither may swallow the other. */
+static void test_listed_apart(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct portal_ref refs[3][3];
+	struct job_lease l = listed(r->db);
+	struct doc_result res[] = {got(r->db, "b")};
+	int64_t row_b = row_of(r->db, "b");
+	assert_true(record(r->db, &l, res, 1));
+	struct portal_doc apart[] = {doc(refs[0], "b2", "b2", NULL, NULL),
+				     doc(refs[1], "b", "b", NULL, NULL)};
+	assert_true(STEP(r->db, list(r->db, &l, apart, 2, &e)));
+	check_counters(r->db, l.job_id);
+	document_is(r->db, "b2", "processing  1 1");
+	document_is(r->db, "b", "available  1 2");
+	assert_int_equal(row_of(r->db, "b"), row_b);
+}
+
 static void test_second_listing(void **state)
 {
 	struct room *r = *state;
@@ -509,9 +528,9 @@ static void test_second_listing(void **state)
 	assert_true(STEP(r->db, list(r->db, &l, docs, 2, &e)));
 	check_counters(r->db, l.job_id);
 	job_is(r->db, "processing  4/1/1");
-	document_is(r->db, "a", "available  0 1");
+	document_is(r->db, "a", "available  0 3"); /* equal dates: behind what is listed */
 	document_is(r->db, "b", "processing  1 2");
-	document_is(r->db, "c", "failed unavailable_upstream 0 3");
+	document_is(r->db, "c", "failed unavailable_upstream 0 4");
 	document_is(r->db, "d", "processing  1 1");
 	assert_true(query_case(r->db, NUMBER, &v, &e));
 	assert_int_equal(v.ndocs, 4);
@@ -537,7 +556,7 @@ static void test_second_listing(void **state)
 	check_counters(r->db, l.job_id);
 	document_is(r->db, "a", "available  1 1");
 	document_is(r->db, "c", "processing  1 3");
-	document_is(r->db, "d", "failed unavailable_upstream 0 1");
+	document_is(r->db, "d", "failed unavailable_upstream 0 4");
 	assert_int_equal(row_of(r->db, "b"), row_b);
 }
 
@@ -754,6 +773,7 @@ int main(void)
 		TEST(test_stale_owner),
 		TEST(test_release_all),
 		TEST(test_first_listing),
+		TEST(test_listed_apart),
 		TEST(test_second_listing),
 		TEST(test_listing_without_links),
 		TEST(test_results),
