@@ -34,7 +34,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
 .PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
-	deps-bench install clean kill-campaign
+	deps-fuzz deps-bench install clean kill-campaign
 
 all: $(BUILD)/autos $(BUILD)/autos-sim ## builds build/autos and build/autos-sim
 
@@ -102,7 +102,7 @@ check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
 kill-campaign: deps-test all ## kill -9 at N=10000 random moments
 	tests/campaign-kill.sh $(N)
 
-fuzz: deps-test ## fuzzes every target for TIME=60 seconds each, with libFuzzer
+fuzz: deps-fuzz ## fuzzes every target for TIME=60 seconds each, with libFuzzer
 	$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS="-O1 -g" \
 		build/fuzz/libautos.a
 	tests/fuzz/run.sh build/fuzz $(or $(TIME),60)
@@ -127,6 +127,9 @@ deps:
 
 deps-test:
 	@packaging/deps.sh build test
+
+deps-fuzz:
+	@packaging/deps.sh build fuzz
 
 deps-bench:
 	@packaging/deps.sh build bench

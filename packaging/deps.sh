@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages of the named sets (build, test, bench) that are missing. Asks nothing.
+# Installs the Debian packages of the named sets (build, test, fuzz, bench) that are missing. Asks nothing.
 set -eu
 
 build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev ca-certificates"
-test="libcmocka-dev python3 python3-pytest python3-pytest-xdist poppler-utils clang libclang-rt-14-dev clang-format sqlite3"
+test="libcmocka-dev python3 python3-pytest python3-pytest-xdist poppler-utils clang-format git"
+fuzz="clang libclang-rt-14-dev"
 bench="curl rclone aria2 nginx-light python3"
 
 want=""
@@ -11,8 +12,9 @@ for set in "$@"; do
 	case $set in
 	build) want="$want $build" ;;
 	test) want="$want $test" ;;
+	fuzz) want="$want $fuzz" ;;
 	bench) want="$want $bench" ;;
-	*) echo "deps.sh: unknown set '$set': build, test or bench" >&2; exit 2 ;;
+	*) echo "deps.sh: unknown set '$set': build, test, fuzz or bench" >&2; exit 2 ;;
 	esac
 done
 

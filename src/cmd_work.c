@@ -140,8 +140,12 @@ static bool ask(struct work *w, size_t i, struct err *e)
 			*e = why;
 			return false;
 		}
-		term_error("%s: %s", w->numbers[i].masked, why.text);
-		w->status = cmd_worse(w->status, known ? EXIT_TROUBLE : EXIT_NOT_FOUND);
+		if (known) {
+			term_note("%s: %s", w->numbers[i].masked, why.text);
+		} else {
+			term_error("%s: %s", w->numbers[i].masked, why.text);
+			w->status = cmd_worse(w->status, EXIT_NOT_FOUND);
+		}
 		return true;
 	}
 	w->asked[i] = true;

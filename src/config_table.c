@@ -80,7 +80,8 @@ const struct config_row config_table[] = {
 	 "A transfer slower than this many bytes a second, for portal_low_speed_time, is cut. "
 	 "Documents have no other time limit."},
 	{"portal_low_speed_time", DURATION, AT(portal_low_speed_time), "60s", SECONDS(1),
-	 SECONDS(3600), NULL, "Lane to the portal", "See portal_low_speed. Whole seconds."},
+	 SECONDS(3600), NULL, "Lane to the portal",
+	 "See portal_low_speed. Whole seconds; the speed is an average over some seconds, so a stall after a burst is cut a little later."},
 	{"retry_max", NUMBER, AT(retry_max), "3", 0, 100, NULL, "Lane to the portal",
 	 "How often a request is sent again after a transient fault."},
 	{"retry_delay", DURATION, AT(retry_delay), "2s", 0, SECONDS(3600), NULL,

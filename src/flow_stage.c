@@ -104,16 +104,18 @@ void flow_case_refused(struct flow *f, struct task *t, const struct portal_verdi
 {
 	(void)f;
 	struct run *r = t->run;
-	bool absent = v->meaning == PORTAL_NOT_FOUND || v->meaning == PORTAL_NOT_INDEXED;
-	if (v->meaning == PORTAL_SEALED)
+	if (v->meaning == PORTAL_SEALED) {
 		end_case(r, OUTCOME_ACCESS_DENIED, v->text);
-	else if (absent && t->stage == &stage_list)
-		go_on(r,
-		      RUN_DETAIL); /* searches are known to answer 404; the case itself decides */
-	else if (absent)
+	} else if (t->stage == &stage_list) {
+		/* Searches are known to answer 404, and the list only enriches: the case decides.
+		 */
+		log_info("list refused", "job=%" PRId64 " rule=%s", r->lease.job_id, v->rule);
+		go_on(r, RUN_DETAIL);
+	} else if (v->meaning == PORTAL_NOT_FOUND || v->meaning == PORTAL_NOT_INDEXED) {
 		end_case(r, OUTCOME_NOT_FOUND, v->text);
-	else
+	} else {
 		end_case(r, OUTCOME_UPSTREAM_ERROR, v->text);
+	}
 }
 
 /* ---- FETCH ---- */

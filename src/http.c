@@ -165,7 +165,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (len > 15 && strncasecmp(line, "content-length:", 15) == 0) {
 		char digits[32];
 		copy_value(digits, sizeof digits, line + 15, len - 15);
-		if (strtoll(digits, NULL, 10) > x->req.max_body) {
+		int64_t announced = strtoll(digits, NULL, 10);
+		spool_expect(&x->body, announced);
+		if (announced > x->req.max_body) {
 			set_fault(x, HTTP_FAULT_TOO_LARGE, "announced as larger than the limit");
 			return 0;
 		}

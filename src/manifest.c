@@ -31,16 +31,25 @@ static json_t *when(int64_t ms)
 	return json_string(out);
 }
 
+/* Equal bytes. Asked for every pair, so most are told apart by eight digits of the hash. */
+static bool same_bytes(const struct doc_view *a, const struct doc_view *b)
+{
+	uint64_t x = 0, y = 0;
+	if (a->size != b->size || !*a->sha256 || !*b->sha256)
+		return false;
+	memcpy(&x, a->sha256, sizeof x);
+	memcpy(&y, b->sha256, sizeof y);
+	return x == y && strcmp(a->sha256, b->sha256) == 0;
+}
+
 size_t manifest_duplicate_of(const struct case_view *v, size_t i)
 {
 	const struct doc_view *d = &v->docs[i];
-	if (!*d->sha256)
-		return i;
 	for (size_t k = 0; k < i; k++) {
 		const struct doc_view *o = &v->docs[k];
-		if (o->size == d->size && strcmp(o->sha256, d->sha256) == 0 &&
-		    strcmp(o->filed_at, d->filed_at) == 0 && strcmp(o->name, d->name) == 0 &&
-		    strcmp(o->type, d->type) == 0 && o->sequence == d->sequence)
+		if (same_bytes(o, d) && strcmp(o->filed_at, d->filed_at) == 0 &&
+		    strcmp(o->name, d->name) == 0 && strcmp(o->type, d->type) == 0 &&
+		    o->sequence == d->sequence)
 			return k;
 	}
 	return i;
@@ -130,7 +139,7 @@ static json_t *totals(const struct case_view *v)
 		size_t k = 0;
 		if (!*d->sha256)
 			continue;
-		while (v->docs[k].size != d->size || strcmp(v->docs[k].sha256, d->sha256) != 0)
+		while (!same_bytes(&v->docs[k], d))
 			k++;
 		bytes += d->size;
 		stored += k == i ? d->size : 0;

@@ -54,7 +54,8 @@ static void describe(const struct progress *p, const struct worker_progress *w, 
 		snprintf(out + n, cap - n, "  waiting for a new token");
 	} else if (w->pause_ms > 0) {
 		term_time(w->pause_ms, left);
-		snprintf(out + n, cap - n, "  the portal makes us wait %s", left);
+		snprintf(out + n, cap - n, "  waiting %s: %s", left,
+			 w->pause_text ? w->pause_text : "the portal asks us to");
 	} else if (w->listed == w->jobs && p->pace > 0 && over < w->total) {
 		term_time((int64_t)((double)(w->total - over) / p->pace * 1000), left);
 		snprintf(out + n, cap - n, "  %s left", left);
@@ -82,7 +83,7 @@ static void draw(struct progress *p, const struct worker_progress *w, const char
 void progress_show(void *arg, const struct worker_progress *w)
 {
 	struct progress *p = arg;
-	char text[200];
+	char text[400];
 	int64_t now = sys_mono_ms();
 	if (p->quiet)
 		return;

@@ -17,6 +17,9 @@
 /* Write-back is asked for in steps of this size, so that the final sync finds little to do. */
 enum { FLUSH_STEP = 8 << 20 };
 
+/* More than this is not taken on the word of a peer. */
+enum { EXPECT_MAX = 1 << 20 };
+
 void spool_init(struct spool *s, const char *dir, size_t memory)
 {
 	assert(memory >= HTTP_EDGE);
@@ -64,6 +67,14 @@ static bool spill(struct spool *s, struct err *e)
 		s->mem_cap = HTTP_EDGE;
 	}
 	return true;
+}
+
+void spool_expect(struct spool *s, int64_t size)
+{
+	if (s->mem || size <= 0 || size > EXPECT_MAX || (size_t)size > s->memory)
+		return;
+	s->mem_cap = (size_t)size;
+	s->mem = xmalloc(s->mem_cap);
 }
 
 static void keep(struct spool *s, const void *data, size_t len)

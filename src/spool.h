@@ -31,6 +31,9 @@ struct spool {
 void spool_init(struct spool *s, const char *dir, size_t memory);
 void spool_release(struct spool *s);
 
+/* So many bytes are announced: memory for them is taken at once, if they are to stay in memory. */
+void spool_expect(struct spool *s, int64_t size);
+
 [[nodiscard]] bool spool_add(struct spool *s, const void *data, size_t len, struct err *e);
 
 /* Closes the hash. No byte may be added afterwards. */

@@ -336,6 +336,8 @@ static bool copy_bytes(struct store_dir *s, const char *key, const char *path, s
 		fail_errno(e, "cannot create a copy in %s", folder);
 	else
 		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
+	if (ok && fsync(out) != 0)
+		ok = fail_errno(e, "cannot sync %s", folder);
 	if (out >= 0 && close(out) != 0 && ok)
 		ok = fail_errno(e, "cannot write a copy in %s", folder);
 	if (ok && !rename_new(part, path))

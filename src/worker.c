@@ -335,8 +335,8 @@ static void show(struct worker *w, int64_t now, bool last)
 	p.jobs = w->njobs;
 	p.bytes = http_received(w->http);
 	p.parallel = w->account.lane.active;
-	p.waiting_for_token = w->idle_since != 0;
-	if (w->account.lane.paused_until > now) {
+	p.waiting_for_token = !last && w->idle_since != 0;
+	if (!last && w->account.lane.paused_until > now) {
 		p.pause_ms = w->account.lane.paused_until - now;
 		p.pause_text = w->flow.hold_text;
 	}

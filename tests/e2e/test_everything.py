@@ -7,8 +7,8 @@ import lib
 CATALOGUE = lib.catalogue()
 
 # Each of these has a test of its own. The first makes the portal look down as a whole, which may
-# end the work early; the others wait for time limits again and again, or move 300 MB.
-ALONE = {"maintenance-html-200", "stall", "stall-header", "stall-header-forever", "big-document"}
+# end the work early; the others wait for time limits again and again, or are only big.
+ALONE = {"maintenance-html-200", "stall", "stall-header", "stall-header-forever", "big-case", "big-document"}
 
 
 def test_all_together(autos, sim):

@@ -19,7 +19,8 @@ STORMS = {
 def test_parallelism(make_sim, make_autos, most, storm):
     """Never more calls at once than configured, and every document comes whole in the end."""
     documents = 80 if storm == "calm" else 40
-    sim = make_sim("--latency", 10, "--documents", documents)
+    # Slow enough for a slow client to have as many calls in the air as it may.
+    sim = make_sim("--latency", 5 + 6 * most if storm == "calm" else 10, "--documents", documents)
     sim.script(STORMS[storm])
     autos = make_autos(sim, portal_parallel=min(3, most), portal_parallel_max=most, retry_max=20, portal_pause="10ms",
                        portal_pause_max="20ms")
@@ -45,14 +46,14 @@ def test_parallelism_is_shared_by_cases(make_sim, make_autos):
 
 
 def test_pace(make_sim, make_autos):
-    """Time between list calls, of whatever cases. A little may be lost on the way there."""
+    """Time between list calls, of whatever cases. On a busy machine some is lost on the way there."""
     sim = make_sim("--documents", 1)
     numbers = [n for n, name, _ in lib.catalogue() if name == "plain"][:5]
-    autos = make_autos(sim, portal_pace="300ms")
+    autos = make_autos(sim, portal_pace="400ms")
     autos.get(*numbers, check=0)
     stats = sim.stats()
     assert stats["calls"]["list"] == 5
-    assert stats["min_list_gap_ms"] >= 260
+    assert stats["min_list_gap_ms"] >= 300
 
 
 @pytest.mark.parametrize("wait", ["1", "date:2"])
@@ -133,6 +134,14 @@ def test_answer_max_size(make_autos, sim, framing):
     assert autos.rows("SELECT state, outcome FROM job")[0][1] == "upstream_error"
     assert result.out.startswith(f"{NUMBER}  upstream_error  ")
     assert sim.calls("detail") == 1 and sim.calls("binario") == 0
+
+
+@pytest.mark.parametrize("trouble", ["status=503", "status=400", "answer=shell-200"])
+def test_list_only_enriches(autos, sim, trouble):
+    """A list that is refused for good does not cost the case file."""
+    sim.script(f"list {trouble}")
+    autos.get(NUMBER, check=0)
+    lib.check_invariants(autos, sim)
 
 
 def test_slow_but_steady(make_autos, sim):

@@ -33,7 +33,10 @@ def named(which):
 def check_all(autos, sim):
     lib.check_invariants(autos, sim)
     lib.check_nothing_false(autos)
-    assert sim.stats()["calls_during_pause"] == 0
+    stats = sim.stats()
+    assert stats["calls_during_pause"] == 0
+    assert stats["calls"]["other"] == 0  # a path outside the API would have given the web application
+    assert stats["foreign_calls"] == 0
 
 
 @named(lambda name: name not in PORTAL_WIDE | BIG)
@@ -66,3 +69,39 @@ def test_big_document(make_sim, make_autos, number, name):
     big = max(m["documents"], key=lambda d: d["size"])
     assert big["size"] > 299_000_000
     assert (autos.folder(number) / big["file"]).samefile(autos.object(big))
+
+
+ERRORS = {
+    "message": '{"timestamp":1,"status":500,"error":"Internal Server Error","message":"falha","path":"/x"}',
+    "lake": '{"status":404,"error":"Not Found","externalUrlService":"https://lake.example/x","message":""}',
+    "list": '[{"numeroProcesso":"1"}]',
+}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("type", ["application/json", "application/pdf"])
+def test_error_dressed_as_document(autos, sim, error, type):
+    """Whatever type it says it is, and with status 200: refused, and told apart from a missing paper."""
+    number = lib.number_of("detail-array")
+    body = ERRORS[error].replace('"', '\\"')
+    sim.script(f'binario document=2 type={type} body="{body}"')
+    autos.get(number, check=3)
+    failed = [d for d in autos.manifest(number)["documents"] if d["status"] == "failed"]
+    assert [(d["reason"], d["attempts"]) for d in failed] == [("invalid_content", 4)]
+    check_all(autos, sim)
+    sim.script("")
+    autos.run("retry", "-o", autos.out, number, check=0)
+    lib.expect_case(autos, sim, number)
+
+
+@pytest.mark.parametrize("listed, outcome, status", [
+    ('body="{\\"content\\": []}"', "not_found", 4),
+    ("status=404", "not_found", 4),
+    ("delay=0", "access_denied", 5),
+])
+def test_empty_detail(autos, sim, listed, outcome, status):
+    """What is listed but shows nothing is closed to us; what is not even listed is not there."""
+    number = lib.number_of("detail-array")
+    sim.script(f'list {listed}\ndetail body="[]" type=application/json')
+    autos.get(number, check=status)
+    assert autos.one("SELECT outcome FROM job") == outcome

@@ -221,3 +221,40 @@ def test_refused_token_is_not_logged(autos, sim):
     assert "token refused" in result.err
     for part in autos.token.split("."):
         assert part not in result.err
+
+
+def test_never_leaves_the_portal(autos, sim):
+    """Other hosts are not even asked, and those that are allowed only over https."""
+    number = lib.number_of("href-foreign")
+    other = f"127.0.0.2:{sim.port}"
+    for settings in ({}, {"portal_hosts": other}, {"portal_hosts": "127.0.0.2"}):
+        autos.get(number, check=3, **settings)
+        stats = sim.stats()
+        assert stats["foreign_calls"] == 0 and stats["bearer_elsewhere"] == 0
+    lib.expect_case(autos, sim, number)
+
+
+def test_dead_token_answered_with_500(autos, sim):
+    """Seen on the portal: nothing tells it from a failing portal, and the same command heals it."""
+    sim.revoke(status=500)
+    autos.get(NUMBER, check=6)
+    sim.revoke(False)
+    lib.expect_case(autos, sim, NUMBER, autos.get(NUMBER).status)
+    lib.check_invariants(autos, sim)
+
+
+def test_dies_as_500_in_the_middle(make_sim, make_autos):
+    sim = make_sim("--latency", 20)
+    autos = make_autos(sim, portal_parallel=2, portal_parallel_max=2)
+    p = autos.start_get(NUMBER)
+    lib.until(lambda: sim.calls("binario") >= 6, "some documents")
+    sim.revoke(status=500)
+    autos.finish(p, check=3)
+    lib.check_invariants(autos, sim)
+    sim.revoke(False)
+    stored = autos.one("SELECT COUNT(*) FROM document WHERE state = 'available'")
+    before = sim.calls("binario")
+    autos.get(NUMBER, check=0)
+    assert sim.calls("binario") - before == 40 - stored
+    lib.expect_case(autos, sim, NUMBER)
+    lib.check_invariants(autos, sim)

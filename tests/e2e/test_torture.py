@@ -17,7 +17,7 @@ import crash
 import lib
 
 # Points of one kind and mode, unless TORTURE=full.
-MOST = {"fresh": 20, "partial": 8} if crash.SANITIZER else {"fresh": 60, "partial": 16}
+MOST = {"fresh": 14, "partial": 6} if crash.SANITIZER else {"fresh": 60, "partial": 16}
 ERRORS = ("EIO", "ENOSPC")
 
 
