@@ -3,8 +3,8 @@
  *
  * An object is written to a file in tmp/ (or its spool file is linked there), synced, renamed to
  * its key, and the folder it went to is synced: then it is stored. A group shares its syncs: all
- * files are written before the first is waited for, and each folder is synced once. Objects are
- * read-only files, since an exported document may be a hard link to one.
+ * files are written before the first is waited for, many are synced by one call, each folder once.
+ * Objects are read-only files, since an exported document may be a hard link to one.
  */
 #include "store.h"
 
@@ -14,9 +14,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +27,12 @@
 #include <unistd.h>
 
 enum { COPY_BUFFER = 256 << 10, GROUP_MAX = 64, OBJECT_MODE = 0444, FOLDERS_KNOWN = 64 };
+enum { SYNC_TOGETHER = 6 }; /* so many files and more are synced by one call */
 
 struct store_dir {
 	struct store base;
-	char *root;
+	char *root, *tmp;
+	_Atomic uint64_t puts;      /* makes names in tmp/ unique */
 	pthread_mutex_t folders;    /* held while folders are made */
 	char *known[FOLDERS_KNOWN]; /* folders whose names are durable, as a ring */
 	size_t next_known;
@@ -62,6 +66,7 @@ static struct store *open_dir(const char *where, bool write, struct err *e)
 		s = xcalloc(1, sizeof *s);
 		s->base.ops = &store_dir;
 		s->root = xstrdup(where);
+		s->tmp = xstrdup(tmp);
 		pthread_mutex_init(&s->folders, NULL);
 	}
 	xfree(tmp);
@@ -75,6 +80,7 @@ static void close_dir(struct store *base)
 		xfree(s->known[i]);
 	pthread_mutex_destroy(&s->folders);
 	xfree(s->root);
+	xfree(s->tmp);
 	xfree(s);
 }
 
@@ -96,6 +102,7 @@ static void check_key(const char *key)
 struct file {
 	char *tmp, *path;
 	int fd;
+	bool named; /* `tmp` exists; else the file has no name yet */
 };
 
 static bool copy_spool(const struct spool *body, int fd, struct err *e)
@@ -114,18 +121,24 @@ static bool copy_spool(const struct spool *body, int fd, struct err *e)
 	return ok;
 }
 
-/* Gives a nameless spool file its name in tmp/; false (without error) when it must be copied. */
-static bool adopt_spool(const struct spool *body, struct file *f)
+/* Gives a nameless file (O_TMPFILE) a name that is not taken; false leaves the reason in errno. */
+static bool link_nameless(int fd, const char *path)
 {
 	char self[64];
-	if (body->fd < 0)
-		return false;
-	snprintf(self, sizeof self, "/proc/self/fd/%d", body->fd);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, f->tmp, AT_SYMLINK_FOLLOW) != 0)
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* Gives a spool file its name in tmp/; false (without error) when it must be copied. */
+static bool adopt_spool(const struct spool *body, struct file *f)
+{
+	if (body->fd < 0 || !link_nameless(body->fd, f->tmp))
 		return false;
 	f->fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 0);
-	if (f->fd >= 0 && fchmod(f->fd, OBJECT_MODE) == 0)
+	if (f->fd >= 0 && fchmod(f->fd, OBJECT_MODE) == 0) {
+		f->named = true;
 		return true;
+	}
 	unlink(f->tmp);
 	if (f->fd >= 0)
 		close(f->fd);
@@ -133,20 +146,25 @@ static bool adopt_spool(const struct spool *body, struct file *f)
 	return false;
 }
 
-/* Writes the bytes to a file in tmp/ and lets the kernel start on them. */
+/* A file without a name, so that writers do not wait for each other's entries in one folder. */
+static bool create(struct store_dir *s, struct file *f, struct err *e)
+{
+	f->fd = open(s->tmp, O_TMPFILE | O_WRONLY | O_CLOEXEC, OBJECT_MODE);
+	if (f->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+		f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
+		f->named = f->fd >= 0;
+	}
+	return f->fd >= 0 || fail_errno(e, "cannot create an object in %s", s->tmp);
+}
+
+/* Writes the bytes and lets the kernel start on them. */
 static bool stage(struct store_dir *s, const struct put *p, struct file *f, struct err *e)
 {
-	char unique[17];
-	sys_random_hex(unique, 16);
-	f->tmp = xasprintf("%s/tmp/put-%s", s->root, unique);
+	f->tmp = xasprintf("%s/put-%d-%" PRIu64, s->tmp, (int)getpid(),
+			   atomic_fetch_add(&s->puts, 1));
 	f->path = xasprintf("%s/%s", s->root, p->key);
-	if (!adopt_spool(p->body, f)) {
-		f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
-		if (f->fd < 0)
-			return fail_errno(e, "cannot create an object in %s/tmp", s->root);
-		if (!copy_spool(p->body, f->fd, e))
-			return false;
-	}
+	if (!adopt_spool(p->body, f) && (!create(s, f, e) || !copy_spool(p->body, f->fd, e)))
+		return false;
 	sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return true;
 }
@@ -181,21 +199,50 @@ static bool make_parents(struct store_dir *s, const char *dir, struct err *e)
 	return ok;
 }
 
+/* The object gets its key, in one step, in place of what may be there. */
+static bool give_name(struct store_dir *s, struct file *f, struct err *e)
+{
+	if (!f->named && link_nameless(f->fd, f->path))
+		return true;
+	if (!f->named && !link_nameless(f->fd, f->tmp))
+		return fail_errno(e, "cannot name an object in %s", s->tmp);
+	f->named = true;
+	if (rename(f->tmp, f->path) != 0)
+		return fail_errno(e, "cannot rename an object in %s", s->root);
+	f->named = false;
+	return true;
+}
+
+/*
+ * Waits until the bytes of the group are on disk. Many small files are synced faster by one sync of
+ * their file system than one by one: the disk writes each block once and flushes once. If that
+ * fails it does not say for which file, so each is asked.
+ */
+static void sync_files(struct store_dir *s, struct put **puts, struct file *files, size_t n)
+{
+	size_t some = 0, staged = 0;
+	for (size_t i = 0; i < n; i++)
+		if (puts[i]->ok) {
+			some = i;
+			staged++;
+		}
+	bool together = staged >= SYNC_TOGETHER && syncfs(files[some].fd) == 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!puts[i]->ok)
+			continue;
+		if (!together && fsync(files[i].fd) != 0)
+			puts[i]->ok =
+				fail_errno(&puts[i]->err, "cannot sync an object in %s", s->tmp);
+		/* On disk by now and seldom read again: not worth the memory of what is. */
+		posix_fadvise(files[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+}
+
 static bool publish(struct store_dir *s, struct file *f, struct err *e)
 {
-	if (fsync(f->fd) != 0)
-		return fail_errno(e, "cannot sync an object in %s/tmp", s->root);
-	/* On disk by now and seldom read again: not worth the memory of what is. */
-	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
 	char *dir = xstrdup(f->path);
 	*strrchr(dir, '/') = '\0';
-	bool ok = make_parents(s, dir, e);
-	if (ok && rename(f->tmp, f->path) != 0)
-		ok = fail_errno(e, "cannot rename an object in %s", s->root);
-	if (ok) { /* the name in tmp/ is gone */
-		xfree(f->tmp);
-		f->tmp = NULL;
-	}
+	bool ok = make_parents(s, dir, e) && give_name(s, f, e);
 	xfree(dir);
 	return ok;
 }
@@ -238,6 +285,7 @@ static void put_group(struct store_dir *s, struct put **puts, size_t n)
 		files[i] = (struct file){.fd = -1};
 		puts[i]->ok = stage(s, puts[i], &files[i], &puts[i]->err);
 	}
+	sync_files(s, puts, files, n);
 	for (size_t i = 0; i < n; i++)
 		if (puts[i]->ok)
 			puts[i]->ok = publish(s, &files[i], &puts[i]->err);
@@ -245,7 +293,7 @@ static void put_group(struct store_dir *s, struct put **puts, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (files[i].fd >= 0)
 			close(files[i].fd);
-		if (files[i].tmp)
+		if (files[i].named)
 			unlink(files[i].tmp);
 		xfree(files[i].tmp);
 		xfree(files[i].path);

@@ -24,7 +24,7 @@ enum {
 	STORING_MAX = 64,     /* documents with the putter; above it nothing more is fetched */
 	TURN_MAX_MS = 500,    /* a turn sleeps at most so long */
 	SHOW_EVERY_MS = 100,  /* progress */
-	PUT_THREADS = 4,
+	PUT_THREADS = 2,      /* one group is written while the other is synced */
 };
 
 struct worker {
@@ -41,6 +41,7 @@ struct worker {
 	char *spool_dir;
 	int64_t news_since;          /* monotonic; 0 = nothing waits for a transaction */
 	int64_t shown_at;            /* monotonic */
+	bool shown_pause;            /* what was shown then */
 	int64_t idle_since;          /* monotonic; when the token became unusable, 0 = usable */
 	struct worker_progress over; /* sums of runs that are over */
 	volatile sig_atomic_t stop;
@@ -328,15 +329,18 @@ static int64_t start(struct worker *w, int64_t now)
 
 static void show(struct worker *w, int64_t now, bool last)
 {
-	if (!w->o.on_turn || (!last && now - w->shown_at < SHOW_EVERY_MS))
+	bool paused = w->account.lane.paused_until > now;
+	bool soon = now - w->shown_at < SHOW_EVERY_MS && paused == w->shown_pause;
+	if (!w->o.on_turn || (!last && soon))
 		return;
 	w->shown_at = now;
+	w->shown_pause = paused;
 	struct worker_progress p = w->over;
 	p.jobs = w->njobs;
 	p.bytes = http_received(w->http);
 	p.parallel = w->account.lane.active;
 	p.waiting_for_token = !last && w->idle_since != 0;
-	if (!last && w->account.lane.paused_until > now) {
+	if (!last && paused) {
 		p.pause_ms = w->account.lane.paused_until - now;
 		p.pause_text = w->flow.hold_text;
 	}

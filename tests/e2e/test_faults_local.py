@@ -454,7 +454,7 @@ def test_wal_is_lost(make_autos, portal, number, wal):
 
 
 def test_leftovers_are_swept(make_autos, portal, number):
-    autos, truth = make_autos(portal), crash.Truth(portal, [number])
+    autos, truth = make_autos(portal, spool_memory=4096), crash.Truth(portal, [number])
     result = autos.get(number, env=crash.shim("rename", 3, kill="before"))
     assert result.status == -signal.SIGKILL
     tmp = autos.data_dir / "objects" / "tmp"

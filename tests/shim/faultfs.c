@@ -2,17 +2,17 @@
  * faultfs - preloaded into a program, counts its calls that change the disk and makes the n-th one
  * fail, or kills the program there.
  *
- *   FAULT_CALL=KIND[,KIND]  which calls: write fsync rename renameat2 open link mkdir
- *   FAULT_AT=N              the N-th of them, from 1
- *   FAULT_ERRNO=NAME        what it fails with: EIO (default) ENOSPC EDQUOT EROFS EMFILE EACCES
- * EINVAL FAULT_STICKY=1          all of them from the N-th on FAULT_KILL=before|after instead of
- * failing, SIGKILL just before or after the N-th FAULT_PATH=TEXT         only calls on paths that
- * hold this text FAULT_COUNT_FILE=PATH   at exit, "KIND COUNT" lines for all kinds are written
- * there
+ * - FAULT_CALL=KIND[,KIND]: which calls, of write fsync rename renameat2 open link mkdir
+ * - FAULT_AT=N: the N-th of them, from 1
+ * - FAULT_ERRNO=NAME: what it fails with, of EIO (default) ENOSPC EDQUOT EROFS EMFILE EACCES EINVAL
+ * - FAULT_STICKY=1: all of them from the N-th on
+ * - FAULT_KILL=before|after: instead of failing, SIGKILL just before or after the N-th
+ * - FAULT_PATH=TEXT: only calls on paths that hold this text
+ * - FAULT_COUNT_FILE=PATH: at exit, "KIND COUNT" lines for all kinds are written there
  *
- * write: write, pwrite, on regular files. fsync: fsync, fdatasync. rename: rename, renameat. open:
- * those that may write or create. Calls that libc makes inside itself are not seen. Keeps no lock:
- * counters are atomic.
+ * write: write, pwrite, on regular files. fsync: fsync, fdatasync, syncfs. rename: rename,
+ * renameat. open: those that may write or create. Calls that libc makes inside itself are not seen.
+ * Keeps no lock: counters are atomic.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -224,6 +224,11 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
 	CALL(fate_of_sync(fd), REAL(fdatasync)(fd));
+}
+
+int syncfs(int fd)
+{
+	CALL(fate_of_sync(fd), REAL(syncfs)(fd));
 }
 
 int rename(const char *from, const char *to)
