@@ -278,27 +278,29 @@ static enum http_fault fault_of(CURL *c, CURLcode code)
 	}
 }
 
+/* The views of the body. Without a file it is whole in memory, unless the file could not be made.
+ */
 static void set_edges(struct http_exchange *x)
 {
 	struct http_res *r = &x->res;
 	struct spool *s = &x->body;
 	r->received = s->size;
-	r->head = s->mem ? s->mem : "";
-	r->head_len = s->mem_len < HTTP_EDGE ? s->mem_len : HTTP_EDGE;
-	if (s->fd < 0) {
+	r->head = s->head ? s->head : s->mem ? s->mem : "";
+	r->head_len = s->size < HTTP_EDGE ? (size_t)s->size : HTTP_EDGE;
+	if (s->fd < 0 && !s->head) {
 		r->body = r->head;
 		r->body_len = s->mem_len;
 		r->tail_len = r->head_len;
 		r->tail = r->body + (r->body_len - r->tail_len);
-		return;
+	} else if (s->fd >= 0) {
+		x->tail = xmalloc(HTTP_EDGE);
+		int64_t at = s->size > HTTP_EDGE ? s->size - HTTP_EDGE : 0;
+		ssize_t n = spool_read(s, at, x->tail, HTTP_EDGE);
+		if (n < 0)
+			set_fault(x, HTTP_FAULT_LOCAL, "cannot read the spool file back");
+		r->tail = x->tail;
+		r->tail_len = n > 0 ? (size_t)n : 0;
 	}
-	x->tail = xmalloc(HTTP_EDGE);
-	ssize_t n =
-		spool_read(s, s->size > HTTP_EDGE ? s->size - HTTP_EDGE : 0, x->tail, HTTP_EDGE);
-	if (n < 0)
-		set_fault(x, HTTP_FAULT_LOCAL, "cannot read the spool file back");
-	r->tail = x->tail;
-	r->tail_len = n > 0 ? (size_t)n : 0;
 }
 
 static void detach(struct http_exchange *x)
@@ -323,7 +325,9 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	if (fault != HTTP_FAULT_NONE)
 		set_fault(x, fault, x->error[0] ? x->error : curl_easy_strerror(code));
 	detach(x);
-	spool_end(&x->body);
+	struct err e;
+	if (!spool_end(&x->body, &e))
+		set_fault(x, HTTP_FAULT_LOCAL, e.text);
 	set_edges(x);
 	x->next = NULL;
 	*h->done_tail = x;

@@ -29,6 +29,7 @@ void spool_init(struct spool *s, const char *dir, size_t memory)
 void spool_release(struct spool *s)
 {
 	xfree(s->mem);
+	xfree(s->head);
 	sha256_free(s->hash);
 	if (s->dir && s->fd >= 0)
 		close(s->fd);
@@ -54,21 +55,6 @@ static int open_nameless(const char *dir, struct err *e)
 	return fd;
 }
 
-static bool spill(struct spool *s, struct err *e)
-{
-	s->fd = open_nameless(s->dir, e);
-	if (s->fd < 0)
-		return false;
-	if (!sys_write_all(s->fd, s->mem, s->mem_len, "spool file", e))
-		return false;
-	if (s->mem_len > HTTP_EDGE) {
-		s->mem_len = HTTP_EDGE;
-		s->mem = xrealloc(s->mem, HTTP_EDGE);
-		s->mem_cap = HTTP_EDGE;
-	}
-	return true;
-}
-
 void spool_expect(struct spool *s, int64_t size)
 {
 	if (s->mem || size <= 0 || size > EXPECT_MAX || (size_t)size > s->memory)
@@ -92,41 +78,66 @@ static void keep(struct spool *s, const void *data, size_t len)
 	s->mem_len += len;
 }
 
-bool spool_add(struct spool *s, const void *data, size_t len, struct err *e)
+/* The first bytes stay in memory, however they came: answers are named by them. */
+static void keep_head(struct spool *s, const char *more, size_t len)
 {
-	if (len == 0)
-		return true;
-	sha256_add(s->hash, data, len);
-	if (s->fd < 0 && s->mem_len + len <= s->memory) {
-		keep(s, data, len);
-		s->size += (int64_t)len;
-		return true;
-	}
-	if (s->fd < 0) {
-		/* The first bytes stay in memory, however they come: answers are named by them. */
-		size_t first = s->mem_len < HTTP_EDGE ? HTTP_EDGE - s->mem_len : 0;
-		if (first > len)
-			first = len;
-		keep(s, data, first);
-		s->size += (int64_t)first;
-		data = (const char *)data + first;
-		len -= first;
-		if (!spill(s, e))
-			return false;
-	}
-	if (!sys_write_all(s->fd, data, len, "spool file", e))
+	size_t have = s->mem_len < HTTP_EDGE ? s->mem_len : HTTP_EDGE;
+	size_t rest = HTTP_EDGE - have;
+	assert(rest <= len);
+	s->head = xmalloc(HTTP_EDGE);
+	if (have)
+		memcpy(s->head, s->mem, have);
+	memcpy(s->head + have, more, rest);
+}
+
+/* Bytes go to the file in pieces as large as the memory allows: few large writes cost least. */
+static bool write_out(struct spool *s, struct err *e)
+{
+	if (!sys_write_all(s->fd, s->mem, s->mem_len, "spool file", e))
 		return false;
-	s->size += (int64_t)len;
-	if (s->size - s->flushed >= FLUSH_STEP) {
-		sync_file_range(s->fd, s->flushed, s->size - s->flushed, SYNC_FILE_RANGE_WRITE);
-		s->flushed = s->size;
+	s->written += (int64_t)s->mem_len;
+	s->mem_len = 0;
+	if (s->written - s->flushed >= FLUSH_STEP) {
+		sync_file_range(s->fd, s->flushed, s->written - s->flushed, SYNC_FILE_RANGE_WRITE);
+		s->flushed = s->written;
 	}
 	return true;
 }
 
-void spool_end(struct spool *s)
+bool spool_add(struct spool *s, const void *data, size_t len, struct err *e)
+{
+	const char *p = data;
+	if (len == 0)
+		return true;
+	sha256_add(s->hash, p, len);
+	s->size += (int64_t)len;
+	if (s->fd < 0 && s->mem_len + len > s->memory) {
+		keep_head(s, p, len);
+		s->fd = open_nameless(s->dir, e);
+		if (s->fd < 0)
+			return false;
+	}
+	while (len) {
+		size_t room = s->memory - s->mem_len, n = len < room ? len : room;
+		keep(s, p, n);
+		p += n;
+		len -= n;
+		if (s->mem_len == s->memory && s->fd >= 0 && !write_out(s, e))
+			return false;
+	}
+	return true;
+}
+
+bool spool_end(struct spool *s, struct err *e)
 {
 	sha256_end(s->hash, s->sha256);
+	if (s->fd < 0)
+		return true;
+	bool ok = write_out(s, e);
+	xfree(s->mem);
+	s->mem = NULL;
+	s->mem_cap = 0;
+	return ok;
 }
 
 ssize_t spool_read(const struct spool *s, int64_t at, void *out, size_t cap)

@@ -18,11 +18,13 @@
 struct spool {
 	const char *dir; /* borrowed; where the nameless file goes */
 	size_t memory;   /* bytes that stay in memory */
-	char *mem;       /* owned; all bytes until the spool spills, then its first ones */
+	char *mem;       /* owned; all bytes until the spool spills, then those not yet written */
 	size_t mem_len;
 	size_t mem_cap;
-	int fd; /* -1 until it spills */
+	char *head; /* owned; the first HTTP_EDGE bytes once it has spilled, else NULL */
+	int fd;     /* -1 until it spills */
 	int64_t size;
+	int64_t written; /* bytes in the file */
 	int64_t flushed; /* bytes whose write-back has been asked for */
 	struct sha256 *hash;
 	char sha256[65]; /* set by spool_end */
@@ -36,10 +38,11 @@ void spool_expect(struct spool *s, int64_t size);
 
 [[nodiscard]] bool spool_add(struct spool *s, const void *data, size_t len, struct err *e);
 
-/* Closes the hash. No byte may be added afterwards. */
-void spool_end(struct spool *s);
+/* Writes what is left and closes the hash. No byte may be added afterwards. */
+[[nodiscard]] bool spool_end(struct spool *s, struct err *e);
 
-/* Copies up to cap bytes from the place `at`; the number copied, -1 on a read error. */
+/* After spool_end: copies up to cap bytes from the place `at`; the number copied, -1 on an error.
+ */
 ssize_t spool_read(const struct spool *s, int64_t at, void *out, size_t cap);
 
 #endif

@@ -54,22 +54,23 @@ static void round_trip(const char *dir, size_t n, size_t piece, bool spilt)
 	spool_init(&s, dir, MEMORY);
 	for (size_t at = 0; at < n; at += piece)
 		assert_true(spool_add(&s, data + at, n - at < piece ? n - at : piece, &e));
-	spool_end(&s);
+	assert_true(spool_end(&s, &e));
 	sha256_hex(data, n, want);
 	assert_string_equal(s.sha256, want);
 	assert_int_equal(s.size, n);
 	assert_int_equal(s.fd >= 0, spilt);
 	assert_int_equal(scratch_count(dir), 0); /* whatever it keeps has no name */
 	/* The first bytes stay in memory: answers are named by them. */
-	assert_true(s.mem_len >= (n < HTTP_EDGE ? n : HTTP_EDGE));
-	if (n)
-		assert_memory_equal(s.mem, data, s.mem_len);
+	if (spilt)
+		assert_memory_equal(s.head, data, HTTP_EDGE);
+	else if (n)
+		assert_memory_equal(s.mem, data, n);
 	if (spilt) {
 		struct stat st;
 		assert_int_equal(fstat(s.fd, &st), 0);
 		assert_int_equal(st.st_nlink, 0);
 		assert_int_equal(st.st_size, n);
-		assert_true(s.mem_len <= HTTP_EDGE);
+		assert_null(s.mem);
 	} else {
 		assert_int_equal(s.mem_len, n);
 	}
@@ -88,7 +89,7 @@ static void test_empty(void **state)
 	char out[4], want[65];
 	spool_init(&s, *state, MEMORY);
 	assert_true(spool_add(&s, NULL, 0, &e));
-	spool_end(&s);
+	assert_true(spool_end(&s, &e));
 	sha256_hex("", 0, want);
 	assert_string_equal(s.sha256, want);
 	assert_int_equal(s.size, 0);
@@ -134,9 +135,8 @@ static void test_first_bytes_stay(void **state)
 	assert_true(spool_add(&s, data, 100, &e));
 	assert_true(spool_add(&s, data + 100, 16384, &e));
 	assert_true(spool_add(&s, data + 16484, 20000 - 16484, &e));
-	spool_end(&s);
-	assert_int_equal(s.mem_len, HTTP_EDGE);
-	assert_memory_equal(s.mem, data, HTTP_EDGE);
+	assert_true(spool_end(&s, &e));
+	assert_memory_equal(s.head, data, HTTP_EDGE);
 	sha256_hex(data, 20000, want);
 	assert_string_equal(s.sha256, want);
 	read_back(&s, data, 20000, 0, 3000);
@@ -154,7 +154,7 @@ static void test_large(void **state)
 	spool_init(&s, *state, MEMORY);
 	for (size_t at = 0; at < n; at += 65536)
 		assert_true(spool_add(&s, data + at, n - at < 65536 ? n - at : 65536, &e));
-	spool_end(&s);
+	assert_true(spool_end(&s, &e));
 	sha256_hex(data, n, want);
 	assert_string_equal(s.sha256, want);
 	assert_int_equal(s.size, n);

@@ -59,7 +59,7 @@ static void spool_of(struct room *r, struct spool *s, const char *data, size_t l
 	spool_init(s, r->spools, MEMORY);
 	for (size_t at = 0; at < len; at += 3000)
 		assert_true(spool_add(s, data + at, len - at < 3000 ? len - at : 3000, &e));
-	spool_end(s);
+	assert_true(spool_end(s, &e));
 }
 
 static bool put(struct room *r, const char *key, const char *data, size_t len, struct err *e)
@@ -267,7 +267,7 @@ static void test_spool_file_from_elsewhere(void **state)
 	char *data = made(BIG, 2), key[] = "elsewhere";
 	spool_init(&s, "/dev/shm", MEMORY);
 	assert_true(spool_add(&s, data, BIG, &e));
-	spool_end(&s);
+	assert_true(spool_end(&s, &e));
 	assert_true(s.fd >= 0);
 	struct put p = {.key = key, .body = &s}, *one = &p;
 	store_put(r->store, &one, 1);
