@@ -233,8 +233,6 @@ static void sync_files(struct store_dir *s, struct put **puts, struct file *file
 		if (!together && fsync(files[i].fd) != 0)
 			puts[i]->ok =
 				fail_errno(&puts[i]->err, "cannot sync an object in %s", s->tmp);
-		/* On disk by now and seldom read again: not worth the memory of what is. */
-		posix_fadvise(files[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 	}
 }
 
