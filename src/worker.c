@@ -21,10 +21,10 @@
 enum {
 	COMMIT_EVERY_MS = 50, /* results wait at most so long for company */
 	COMMIT_AT = 200,      /* or until there are so many */
-	STORING_MAX = 64,     /* documents with the putter; above it nothing more is fetched */
+	STORING_MAX = 128,    /* documents with the putter; above it nothing more is fetched */
 	TURN_MAX_MS = 500,    /* a turn sleeps at most so long */
 	SHOW_EVERY_MS = 100,  /* progress */
-	PUT_THREADS = 2,      /* one group is written while the other is synced */
+	PUT_THREADS = 4,
 };
 
 struct worker {

@@ -6,6 +6,7 @@ warning.
 """
 
 import ctypes
+import errno
 import os
 import random
 import re
@@ -50,7 +51,9 @@ class Disk:
             system("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
             system("mount", b"tmpfs", path, b"tmpfs", 0, f"size={size}")
             self.mounted = True
-        except PermissionError as e:
+        except OSError as e:
+            if e.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL):  # EINVAL: "/" of a chroot is no mount
+                raise
             warnings.warn(f"no file system of our own ({e}): the shim must do")
 
     def resize(self, size):
