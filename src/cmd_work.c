@@ -240,11 +240,12 @@ static void tell(const struct work *w, const struct cnj *n, const struct case_vi
 {
 	char bytes[16];
 	int64_t sum = 0;
-	size_t again = 0;
+	size_t again = 0, *same = manifest_duplicates(v);
 	for (size_t i = 0; i < v->ndocs; i++) {
 		sum += v->docs[i].size > 0 ? v->docs[i].size : 0;
-		again += manifest_duplicate_of(v, i) != i;
+		again += same[i] != i;
 	}
+	xfree(same);
 	term_bytes(sum, bytes);
 	if (w->line->json)
 		term_out("%s\n", x->manifest);

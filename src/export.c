@@ -39,12 +39,14 @@ static void name_files(struct export *x)
 {
 	const struct case_view *v = x->view;
 	int width = digits_for(v->ndocs);
+	size_t *same = manifest_duplicates(v);
 	x->files = xcalloc(v->ndocs, sizeof *x->files);
 	for (size_t i = 0; i < v->ndocs; i++) {
 		const struct doc_view *d = &v->docs[i];
-		if (*d->sha256 && manifest_duplicate_of(v, i) == i)
+		if (*d->sha256 && same[i] == i)
 			x->files[i] = filename_make(i + 1, width, d->name, d->type, d->ext);
 	}
+	xfree(same);
 }
 
 static void read_old(struct export *x)

@@ -48,6 +48,13 @@ static bool find_by_alias(struct db *db, int64_t process_id, const struct portal
 static bool find_rows(struct db *db, int64_t process_id, const struct portal_case *c, int64_t *rows,
 		      struct err *e)
 {
+	struct db_rows any;
+	bool ok = db_exec(db, &any, e, "SELECT id FROM document WHERE process_id = $1 LIMIT 1",
+			  db_i(process_id));
+	bool first_list = any.rows == 0;
+	db_rows_release(&any);
+	if (!ok || first_list)
+		return ok;
 	for (size_t i = 0; i < c->ndocs; i++)
 		if (!find_one(db, "SELECT id FROM document WHERE process_id = $1 AND doc_id = $2",
 			      process_id, c->docs[i].id, &rows[i], e) ||

@@ -6,9 +6,11 @@
 #include "cnj.h"
 #include "sys.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *text(const char *s)
@@ -31,28 +33,51 @@ static json_t *when(int64_t ms)
 	return json_string(out);
 }
 
-/* Equal bytes. Asked for every pair, so most are told apart by eight digits of the hash. */
 static bool same_bytes(const struct doc_view *a, const struct doc_view *b)
 {
-	uint64_t x = 0, y = 0;
-	if (a->size != b->size || !*a->sha256 || !*b->sha256)
-		return false;
-	memcpy(&x, a->sha256, sizeof x);
-	memcpy(&y, b->sha256, sizeof y);
-	return x == y && strcmp(a->sha256, b->sha256) == 0;
+	return *a->sha256 && a->size == b->size && strcmp(a->sha256, b->sha256) == 0;
 }
 
-size_t manifest_duplicate_of(const struct case_view *v, size_t i)
+static bool same_paper(const struct doc_view *a, const struct doc_view *b)
 {
-	const struct doc_view *d = &v->docs[i];
-	for (size_t k = 0; k < i; k++) {
-		const struct doc_view *o = &v->docs[k];
-		if (same_bytes(o, d) && strcmp(o->filed_at, d->filed_at) == 0 &&
-		    strcmp(o->name, d->name) == 0 && strcmp(o->type, d->type) == 0 &&
-		    o->sequence == d->sequence)
-			return k;
+	return same_bytes(a, b) && strcmp(a->filed_at, b->filed_at) == 0 &&
+	       strcmp(a->name, b->name) == 0 && strcmp(a->type, b->type) == 0 &&
+	       a->sequence == b->sequence;
+}
+
+/* By content, then by place. */
+static int by_bytes(const void *va, const void *vb)
+{
+	const struct doc_view *a = *(const struct doc_view *const *)va;
+	const struct doc_view *b = *(const struct doc_view *const *)vb;
+	int c = strcmp(a->sha256, b->sha256);
+	return c ? c : (a > b) - (a < b);
+}
+
+/* The documents so that equal bytes stand together, earlier ones first. */
+static const struct doc_view **sort_by_bytes(const struct case_view *v)
+{
+	const struct doc_view **sorted = xcalloc(v->ndocs, sizeof *sorted);
+	for (size_t i = 0; i < v->ndocs; i++)
+		sorted[i] = &v->docs[i];
+	qsort(sorted, v->ndocs, sizeof *sorted, by_bytes);
+	return sorted;
+}
+
+size_t *manifest_duplicates(const struct case_view *v)
+{
+	const struct doc_view **sorted = sort_by_bytes(v);
+	size_t *first = xcalloc(v->ndocs, sizeof *first);
+	for (size_t i = 0, group = 0; i < v->ndocs; i++) {
+		if (!same_bytes(sorted[group], sorted[i]))
+			group = i;
+		size_t k = group;
+		while (k < i && !same_paper(sorted[k], sorted[i]))
+			k++;
+		first[sorted[i] - v->docs] = (size_t)(sorted[k] - v->docs);
 	}
-	return i;
+	xfree(sorted);
+	return first;
 }
 
 static const char *reference(const struct doc_view *d)
@@ -77,10 +102,10 @@ static void set(json_t *o, const char *key, json_t *value)
 	json_object_set_new(o, key, value);
 }
 
-static json_t *document(const struct case_view *v, size_t i, const struct manifest_options *m)
+static json_t *document(const struct case_view *v, size_t i, size_t same,
+			const struct manifest_options *m)
 {
 	const struct doc_view *d = &v->docs[i];
-	size_t same = manifest_duplicate_of(v, i);
 	json_t *o = json_object();
 	set(o, "position", json_integer((json_int_t)i + 1));
 	set(o, "id", text(d->doc_id));
@@ -134,17 +159,17 @@ static json_t *job(const struct case_view *v)
 static json_t *totals(const struct case_view *v)
 {
 	int64_t bytes = 0, stored = 0, objects = 0;
+	const struct doc_view **sorted = sort_by_bytes(v);
 	for (size_t i = 0; i < v->ndocs; i++) {
-		const struct doc_view *d = &v->docs[i];
-		size_t k = 0;
+		const struct doc_view *d = sorted[i];
 		if (!*d->sha256)
 			continue;
-		while (!same_bytes(&v->docs[k], d))
-			k++;
+		bool again = i > 0 && same_bytes(sorted[i - 1], d);
 		bytes += d->size;
-		stored += k == i ? d->size : 0;
-		objects += k == i;
+		stored += again ? 0 : d->size;
+		objects += !again;
 	}
+	xfree(sorted);
 	json_t *o = json_object();
 	set(o, "documents", json_integer((json_int_t)v->ndocs));
 	set(o, "available", json_integer((json_int_t)v->available));
@@ -180,13 +205,26 @@ static char *canonical(const json_t *o)
 	return copy;
 }
 
+/* Puts the hash of the text into it, where its key belongs; no string can hold this raw key. */
+static char *with_hash(const char *plain)
+{
+	static const char next[] = "\"manifest_version\":";
+	char hex[65];
+	const char *at = strstr(plain, next);
+	assert(at);
+	sha256_hex(plain, strlen(plain), hex);
+	return xasprintf("%.*s\"manifest_sha256\":\"%s\",%s", (int)(at - plain), plain, hex, at);
+}
+
 char *manifest_make(const struct case_view *v, const struct manifest_options *m)
 {
 	struct cnj n;
 	struct err e;
 	json_t *o = json_object(), *docs = json_array();
+	size_t *same = manifest_duplicates(v);
 	for (size_t i = 0; i < v->ndocs; i++)
-		json_array_append_new(docs, document(v, i, m));
+		json_array_append_new(docs, document(v, i, same[i], m));
+	xfree(same);
 	set(o, "manifest_version", json_integer(1));
 	set(o, "generator", json_string("autos " AUTOS_VERSION));
 	set(o, "created_at", when(m->now_ms));
@@ -203,11 +241,8 @@ char *manifest_make(const struct case_view *v, const struct manifest_options *m)
 	set(o, "job", job(v));
 	set(o, "totals", totals(v));
 	set(o, "documents", docs);
-	char hex[65], *plain = canonical(o);
-	sha256_hex(plain, strlen(plain), hex);
+	char *plain = canonical(o), *out = with_hash(plain);
 	xfree(plain);
-	set(o, "manifest_sha256", json_string(hex));
-	char *out = canonical(o);
 	json_decref(o);
 	return out;
 }

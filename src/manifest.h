@@ -24,10 +24,11 @@ struct manifest_options {
 char *manifest_make(const struct case_view *v, const struct manifest_options *o);
 
 /*
- * Index of the earlier document that is the same paper as i under another identity (equal bytes,
- * name, type and filing time: a case that moved between courts), or i itself.
+ * For each document the index of the earlier one that is the same paper under another identity
+ * (equal bytes, name, type, number and filing time: a case that moved between courts), or its own
+ * index. Free with xfree.
  */
-size_t manifest_duplicate_of(const struct case_view *v, size_t i);
+size_t *manifest_duplicates(const struct case_view *v);
 
 /* Files that an earlier manifest names, for whoever replaces them. Other JSON gives none. */
 struct manifest_file {
