@@ -102,7 +102,7 @@ static void check_key(const char *key)
 struct file {
 	char *tmp, *path;
 	int fd;
-	bool named; /* `tmp` exists; else the file has no name yet */
+	bool renamed; /* `tmp` is gone, `path` is there */
 };
 
 static bool copy_spool(const struct spool *body, int fd, struct err *e)
@@ -121,24 +121,18 @@ static bool copy_spool(const struct spool *body, int fd, struct err *e)
 	return ok;
 }
 
-/* Gives a nameless file (O_TMPFILE) a name that is not taken; false leaves the reason in errno. */
-static bool link_nameless(int fd, const char *path)
-{
-	char self[64];
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
-}
-
-/* Gives a spool file its name in tmp/; false (without error) when it must be copied. */
+/* Gives a nameless spool file its name in tmp/; false (without error) when it must be copied. */
 static bool adopt_spool(const struct spool *body, struct file *f)
 {
-	if (body->fd < 0 || !link_nameless(body->fd, f->tmp))
+	char self[64];
+	if (body->fd < 0)
+		return false;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", body->fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, f->tmp, AT_SYMLINK_FOLLOW) != 0)
 		return false;
 	f->fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 0);
-	if (f->fd >= 0 && fchmod(f->fd, OBJECT_MODE) == 0) {
-		f->named = true;
+	if (f->fd >= 0 && fchmod(f->fd, OBJECT_MODE) == 0)
 		return true;
-	}
 	unlink(f->tmp);
 	if (f->fd >= 0)
 		close(f->fd);
@@ -146,14 +140,9 @@ static bool adopt_spool(const struct spool *body, struct file *f)
 	return false;
 }
 
-/* A file without a name, so that writers do not wait for each other's entries in one folder. */
 static bool create(struct store_dir *s, struct file *f, struct err *e)
 {
-	f->fd = open(s->tmp, O_TMPFILE | O_WRONLY | O_CLOEXEC, OBJECT_MODE);
-	if (f->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-		f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
-		f->named = f->fd >= 0;
-	}
+	f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
 	return f->fd >= 0 || fail_errno(e, "cannot create an object in %s", s->tmp);
 }
 
@@ -199,20 +188,6 @@ static bool make_parents(struct store_dir *s, const char *dir, struct err *e)
 	return ok;
 }
 
-/* The object gets its key, in one step, in place of what may be there. */
-static bool give_name(struct store_dir *s, struct file *f, struct err *e)
-{
-	if (!f->named && link_nameless(f->fd, f->path))
-		return true;
-	if (!f->named && !link_nameless(f->fd, f->tmp))
-		return fail_errno(e, "cannot name an object in %s", s->tmp);
-	f->named = true;
-	if (rename(f->tmp, f->path) != 0)
-		return fail_errno(e, "cannot rename an object in %s", s->root);
-	f->named = false;
-	return true;
-}
-
 /*
  * Waits until the bytes of the group are on disk. Many small files are synced faster by one sync of
  * their file system than one by one: the disk writes each block once and flushes once. If that
@@ -240,7 +215,10 @@ static bool publish(struct store_dir *s, struct file *f, struct err *e)
 {
 	char *dir = xstrdup(f->path);
 	*strrchr(dir, '/') = '\0';
-	bool ok = make_parents(s, dir, e) && give_name(s, f, e);
+	bool ok = make_parents(s, dir, e);
+	if (ok && rename(f->tmp, f->path) != 0)
+		ok = fail_errno(e, "cannot rename an object in %s", s->root);
+	f->renamed = ok;
 	xfree(dir);
 	return ok;
 }
@@ -291,7 +269,7 @@ static void put_group(struct store_dir *s, struct put **puts, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (files[i].fd >= 0)
 			close(files[i].fd);
-		if (files[i].named)
+		if (files[i].fd >= 0 && !files[i].renamed)
 			unlink(files[i].tmp);
 		xfree(files[i].tmp);
 		xfree(files[i].path);
