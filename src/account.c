@@ -41,8 +41,7 @@ static bool take_token(struct account *a, const char *text, size_t len, struct e
 		if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
 			return fail(e, ERR_DENIED,
 				    "the portal token holds a blank or a control character: only "
-				    "the token "
-				    "itself belongs there");
+				    "the token itself belongs there");
 	if (a->token && strlen(a->token) == len && memcmp(a->token, text, len) == 0)
 		return true;
 	struct portal_token facts = {.expires_ms = -1};
@@ -109,6 +108,14 @@ void account_release(struct account *a)
 	a->token = NULL;
 }
 
+/* Says what is wrong with the token, and where a new one belongs. */
+static bool unusable(const struct account *a, const char *what, struct err *e)
+{
+	const char *file = a->config->portal_token_file;
+	return fail(e, ERR_DENIED, "%s; %s%s", what,
+		    *file ? "put a new one into " : "set a new portal_token", file);
+}
+
 bool account_ready(struct account *a, bool force, struct err *e)
 {
 	int64_t now = sys_mono_ms();
@@ -118,16 +125,13 @@ bool account_ready(struct account *a, bool force, struct err *e)
 		if (!look(a, &why)) /* a file that is being replaced must not end the work */
 			log_warn("token file unusable", "account=%s why=\"%s\"", a->name, why.text);
 	}
-	const char *file = a->config->portal_token_file;
 	if (a->refused_at)
-		return fail(e, ERR_DENIED, "the portal refused the token; %s%s",
-			    *file ? "put a new one into " : "set a new portal_token", file);
-	int64_t wall = sys_wall_ms();
-	if (a->expires_ms >= 0 && a->expires_ms <= wall) {
-		char when[25];
+		return unusable(a, "the portal refused the token", e);
+	if (a->expires_ms >= 0 && a->expires_ms <= sys_wall_ms()) {
+		char when[25], what[64];
 		sys_format_utc(a->expires_ms, when);
-		return fail(e, ERR_DENIED, "the portal token expired at %s; %s%s", when,
-			    *file ? "put a new one into " : "set a new portal_token", file);
+		snprintf(what, sizeof what, "the portal token expired at %s", when);
+		return unusable(a, what, e);
 	}
 	return true;
 }
