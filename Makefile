@@ -19,7 +19,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmis
 	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wswitch-enum
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HARDEN := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-LIBS := libcurl sqlite3 jansson libcrypto
+LIBS := libcurl sqlite3 jansson libcrypto libmicrohttpd zlib
 ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -DAUTOS_VERSION='"$(VERSION)"' -pthread -MMD -MP \
 	$(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 ALL_LDFLAGS = -pthread $(SANFLAGS) $(LDFLAGS)
@@ -31,6 +31,7 @@ SIM := $(wildcard sim/*.c)
 SIM_OBJ := $(SIM:sim/%.c=$(BUILD)/sim/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHERS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
 .PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
@@ -49,7 +50,7 @@ $(BUILD)/autos: $(BUILD)/src/main.o $(BUILD)/libautos.a
 
 $(BUILD)/autos-sim: $(SIM_OBJ) $(BUILD)/libautos.a
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs libmicrohttpd)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libautos.a: $(OBJ)
 	@rm -f $@
@@ -60,10 +61,14 @@ $(BUILD)/src/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Files that become part of the program; embed.c names them from the root of the tree.
+$(BUILD)/src/embed.o: docs/openapi.json web/docs.html web/docs.css web/docs.js
+$(BUILD)/src/embed.o: CFLAGS += -Wa,-I$(CURDIR)
+
 $(BUILD)/sim/%.o: sim/%.c Makefile
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(shell pkg-config --cflags libmicrohttpd) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc -c -o $@ $<
 
 # ---- tests ----
 
@@ -107,8 +112,13 @@ fuzz: deps-fuzz ## fuzzes every target for TIME=60 seconds each, with libFuzzer
 		build/fuzz/libautos.a
 	tests/fuzz/run.sh build/fuzz $(or $(TIME),60)
 
-bench: deps-bench all ## measures autos beside curl, rclone and aria2c
+bench: deps-bench all $(BENCHERS) ## measures autos beside other programs; BENCH=service chooses a part
 	tests/bench/run.py $(BENCH)
+
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libautos.a Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libautos.a $(LDLIBS)
 
 lint: ## format, banned functions, layers, file sizes
 	tests/lint.sh
@@ -135,11 +145,16 @@ deps-bench:
 	@packaging/deps.sh build bench
 
 PREFIX ?= /usr/local
-install: all ## installs the programs below PREFIX (default /usr/local)
+install: all ## installs programs, systemd unit and documents below PREFIX (default /usr/local)
 	install -D -m 0755 $(BUILD)/autos $(DESTDIR)$(PREFIX)/bin/autos
 	install -D -m 0755 $(BUILD)/autos-sim $(DESTDIR)$(PREFIX)/bin/autos-sim
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/autos/docs
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' packaging/autos.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/autos.service
+	install -m 0644 packaging/autos.conf README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/autos
+	install -m 0644 docs/*.md docs/openapi.json $(DESTDIR)$(PREFIX)/share/doc/autos/docs
 
 clean: ## removes everything that was built
 	rm -rf build
 
--include $(wildcard $(BUILD)/src/*.d $(BUILD)/sim/*.d $(BUILD)/tests/*.d)
+-include $(wildcard $(BUILD)/src/*.d $(BUILD)/sim/*.d $(BUILD)/tests/*.d $(BUILD)/bench/*.d)

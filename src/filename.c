@@ -5,6 +5,7 @@
 
 #include "buf.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,31 +19,6 @@ static const char *const endings[] = {"pdf", "html", "htm",  "rtf",  "txt", "doc
 				      "odt", "jpg",  "jpeg", "png",  "gif", "tif", "tiff",
 				      "mp4", "mp3",  "wmv",  "wma",  "zip", "rar", "p7s",
 				      "xml", "xls",  "xlsx", "webm", "avi", "mov", "bin"};
-
-/* One code point; 0 for bytes that are not UTF-8 (RFC 3629). Advances *s. */
-static uint32_t next_code(const unsigned char **s)
-{
-	const unsigned char *p = *s;
-	int more = *p < 0x80             ? 0
-		   : (*p & 0xe0) == 0xc0 ? 1
-		   : (*p & 0xf0) == 0xe0 ? 2
-		   : (*p & 0xf8) == 0xf0 ? 3
-					 : -1;
-	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-	*s = p + 1;
-	if (more <= 0)
-		return more == 0 ? *p : 0;
-	uint32_t c = *p & (0x3fu >> more);
-	for (int i = 1; i <= more; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*s = p + more + 1;
-	return c;
-}
 
 /* Characters that change how the others are shown, or are not shown at all. */
 static bool is_invisible(uint32_t c)
@@ -67,7 +43,7 @@ static void clean(const char *name, struct buf *out)
 	bool gap = false;
 	for (const unsigned char *s = (const unsigned char *)name; *s;) {
 		const unsigned char *start = s;
-		uint32_t c = next_code(&s);
+		uint32_t c = utf8_next(&s);
 		if (is_invisible(c))
 			continue;
 		if (is_space(c)) {

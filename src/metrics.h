@@ -1,10 +1,15 @@
 /*
- * metrics - the program's counters: one list, one line for each.
+ * metrics - the program's counters, gauges and histograms: one list, one line for each, and their
+ * text for Prometheus.
  *
- * Counters only grow; gauges are set. Any thread may touch them.
+ * Counters only grow; gauges are set. Families have one label, whose values are static strings of
+ * the program (never ids or a client's words); from the 64th different value on they count as
+ * "other". Any thread may touch them.
  */
 #ifndef AUTOS_METRICS_H
 #define AUTOS_METRICS_H
+
+#include "buf.h"
 
 #include <stdint.h>
 
@@ -18,10 +23,36 @@
 	M(docs_failed, COUNTER, "Documents given up")                                              \
 	M(docs_deduplicated, COUNTER, "Documents whose bytes the case already had")                \
 	M(bytes_stored, COUNTER, "Bytes of documents stored")                                      \
+	M(jobs_requested, COUNTER, "Jobs made by requests")                                        \
+	M(jobs_adopted, COUNTER, "Requests that joined a job that was there")                      \
 	M(jobs_finished, COUNTER, "Jobs that reached a final state")                               \
 	M(ledger_groups, COUNTER, "Database transactions committed")                               \
 	M(ledger_writes, COUNTER, "Writes committed in those transactions")                        \
-	M(stale_writes, COUNTER, "Results dropped because another owner holds the lease")
+	M(stale_writes, COUNTER, "Results dropped because another owner holds the lease")          \
+	M(http_connections, GAUGE, "Connections of clients now")                                   \
+	M(http_waiting, GAUGE, "Requests that wait for news now")                                  \
+	M(http_streams, GAUGE, "Event streams open now")                                           \
+	M(rate_limited, COUNTER, "Requests refused by a rate limit")                               \
+	M(cache_hits, COUNTER, "Answers that were at hand in memory")                              \
+	M(cache_misses, COUNTER, "Answers that were made from the database")
+
+/* F(name, "label", "what it counts"): counters with one label */
+#define METRIC_FAMILIES(F)                                                                         \
+	F(http_requests, "class", "Requests of clients by class of the answer's status")           \
+	F(http_route_requests, "route", "Requests of clients by route")                            \
+	F(portal_answers, "rule", "Answers of the portal by the rule that named them")             \
+	F(portal_status, "class", "Answers of the portal by class of their status")                \
+	F(documents, "result", "Documents by what became of them")                                 \
+	F(jobs_ended, "outcome", "Jobs by how they ended")
+
+/* H(name, "label or NULL", "what it measures"): seconds, in buckets from 1 ms to 10 min */
+#define METRIC_HISTOGRAMS(H)                                                                       \
+	H(http_request, "route", "Time from a request's first byte to its answer")                 \
+	H(portal_request, "call", "Time of one exchange with the portal")                          \
+	H(job_wait, NULL, "Time a job waited to be leased")                                        \
+	H(job_run, NULL, "Time from the lease of a job to its end")                                \
+	H(storage_put, NULL, "Time to store one document")                                         \
+	H(ledger_commit, NULL, "Time of one database transaction")
 
 enum metric {
 #define M(name, type, help) METRIC_##name,
@@ -30,8 +61,40 @@ enum metric {
 		METRIC_COUNT
 };
 
+enum metric_family {
+#define F(name, label, help) FAMILY_##name,
+	METRIC_FAMILIES(F)
+#undef F
+		FAMILY_COUNT
+};
+
+enum metric_histogram {
+#define H(name, label, help) HISTOGRAM_##name,
+	METRIC_HISTOGRAMS(H)
+#undef H
+		HISTOGRAM_COUNT
+};
+
 void metric_add(enum metric m, int64_t n);
 void metric_set(enum metric m, int64_t value);
 int64_t metric_get(enum metric m);
+
+void metric_count(enum metric_family f, const char *value);
+int64_t metric_counted(enum metric_family f, const char *value); /* NULL = all together */
+
+/* label NULL for histograms without one. */
+void metric_observe(enum metric_histogram h, const char *label, double seconds);
+
+/* What was observed under a label, or under all (NULL). quantile() is linear inside its bucket, 0
+ * when nothing was observed. */
+int64_t metric_observations(enum metric_histogram h, const char *label);
+double metric_sum(enum metric_histogram h, const char *label);
+double metric_quantile(enum metric_histogram h, const char *label, double q);
+
+/*
+ * Everything as Prometheus text (version 0.0.4): autos_<name>_total for counters, autos_<name> for
+ * gauges, autos_<name>_seconds for histograms, autos_build_info. Help, type, label escaping.
+ */
+void metrics_text(struct buf *out);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "sys.h"
+#include "text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -114,44 +115,6 @@ static bool same_origin(const struct address *a, const struct address *b)
 	       same_part(real_port(a), real_port(b));
 }
 
-/* ---- Percent-encoding ---- */
-
-static bool is_unreserved(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '.' || c == '_' || c == '~';
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* The byte that %XX at s stands for; -1 when it is not that. */
-static int encoded_byte(const char *s)
-{
-	int high = hex_value(s[1]);
-	int low = high < 0 ? -1 : hex_value(s[2]);
-	return low < 0 ? -1 : high * 16 + low;
-}
-
-/* Encodes everything but unreserved characters and those of `keep`. */
-static void add_encoded(struct buf *b, const char *s, size_t len, const char *keep)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (is_unreserved(s[i]) || (s[i] && strchr(keep, s[i])))
-			buf_add(b, s + i, 1);
-		else
-			buf_addf(b, "%%%02X", (unsigned)(unsigned char)s[i]);
-	}
-}
-
 /* ---- What a reference may look like ---- */
 
 static const char *bad_byte(unsigned char c)
@@ -176,7 +139,7 @@ static const char *bad_bytes(const char *s)
 		query = query || *s == '?';
 		if (*s != '%')
 			continue;
-		int c = encoded_byte(s);
+		int c = percent_value(s);
 		if (c < 0)
 			return "a broken percent-encoding";
 		if (c < 0x20 || c == 0x7f)
@@ -194,7 +157,7 @@ static bool is_dot_segment(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++, dots++) {
 		if (s[i] == '.')
 			continue;
-		if (s[i] != '%' || len - i < 3 || encoded_byte(s + i) != '.')
+		if (s[i] != '%' || len - i < 3 || percent_value(s + i) != '.')
 			return false;
 		i += 2;
 	}
@@ -338,7 +301,7 @@ void portal_ask_list(const struct portal_site *site, const char *token, const st
 	buf_addf(&url, "%s/processos?numeroProcesso=%s", site->base_url, number->digits);
 	if (cursor && *cursor) {
 		buf_adds(&url, "&searchAfter=");
-		add_encoded(&url, cursor, strlen(cursor), "");
+		percent_add(&url, cursor, strlen(cursor), "");
 	}
 	assert(!url.overflow); /* portal_read_list gives no cursor that could do this */
 	ask_json(site, token, number, &url, out);
@@ -394,7 +357,7 @@ static const char *document_url(const struct portal_site *site, const char *href
 	buf_add(url, origin, (size_t)(end - origin));
 	if (prefix)
 		buf_add(url, base.path.at, base.path.len);
-	add_encoded(url, to.path.at, to.path.len, "!$&'()*+,;=:@/%?");
+	percent_add(url, to.path.at, to.path.len, "!$&'()*+,;=:@/%?");
 	return url->overflow ? "too many bytes" : NULL;
 }
 

@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +108,13 @@ int64_t sys_mono_ms(void)
 	return clock_ms(CLOCK_MONOTONIC);
 }
 
+int64_t sys_mono_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 void sys_format_utc(int64_t wall_ms, char out[static 25])
 {
 	int64_t ms = wall_ms % 1000;
@@ -149,22 +159,38 @@ uint64_t sys_random_below(uint64_t bound)
 	}
 }
 
-static void to_hex(const unsigned char *in, size_t n, char *out)
+void sys_hex(const void *data, size_t len, char *out)
 {
 	static const char digit[] = "0123456789abcdef";
-	for (size_t i = 0; i < n; i++) {
+	const unsigned char *in = data;
+	for (size_t i = 0; i < len; i++) {
 		out[2 * i] = digit[in[i] >> 4];
 		out[2 * i + 1] = digit[in[i] & 15];
 	}
-	out[2 * n] = '\0';
+	out[2 * len] = '\0';
+}
+
+/* Ids are made for every request: the kernel is asked for many bytes at once. */
+static void random_few(unsigned char *out, size_t len)
+{
+	static _Thread_local unsigned char pool[512];
+	static _Thread_local size_t left;
+	assert(len <= sizeof pool);
+	if (left < len) {
+		sys_random(pool, sizeof pool);
+		left = sizeof pool;
+	}
+	left -= len;
+	memcpy(out, pool + left, len);
+	memset(pool + left, 0, len); /* given once */
 }
 
 void sys_random_hex(char *out, size_t digits)
 {
 	unsigned char raw[64];
 	assert(digits % 2 == 0 && digits / 2 <= sizeof raw);
-	sys_random(raw, digits / 2);
-	to_hex(raw, digits / 2, out);
+	random_few(raw, digits / 2);
+	sys_hex(raw, digits / 2, out);
 }
 
 /* ---- SHA-256 ---- */
@@ -173,11 +199,29 @@ struct sha256 {
 	EVP_MD_CTX *ctx;
 };
 
+static EVP_MD *method;
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+
+static void fetch_method(void)
+{
+	method = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (!method)
+		die("SHA-256 is not available in this OpenSSL");
+}
+
+/* Looking the method up takes longer than hashing a key, so it is done once; it lives as long as
+ * the program. */
+static const EVP_MD *sha256_method(void)
+{
+	pthread_once(&method_once, fetch_method);
+	return method;
+}
+
 struct sha256 *sha256_new(void)
 {
 	struct sha256 *h = xmalloc(sizeof *h);
 	h->ctx = EVP_MD_CTX_new();
-	if (!h->ctx || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1)
+	if (!h->ctx || EVP_DigestInit_ex(h->ctx, sha256_method(), NULL) != 1)
 		die("SHA-256 is not available in this OpenSSL");
 	return h;
 }
@@ -194,7 +238,7 @@ void sha256_end(struct sha256 *h, char hex[static 65])
 	unsigned int n = 0;
 	if (EVP_DigestFinal_ex(h->ctx, raw, &n) != 1 || n != sizeof raw)
 		die("SHA-256 end failed");
-	to_hex(raw, sizeof raw, hex);
+	sys_hex(raw, sizeof raw, hex);
 }
 
 void sha256_free(struct sha256 *h)
@@ -207,10 +251,25 @@ void sha256_free(struct sha256 *h)
 
 void sha256_hex(const void *data, size_t len, char hex[static 65])
 {
-	struct sha256 *h = sha256_new();
-	sha256_add(h, data, len);
-	sha256_end(h, hex);
-	sha256_free(h);
+	unsigned char raw[32];
+	unsigned int n = 0;
+	if (EVP_Digest(data, len, raw, &n, sha256_method(), NULL) != 1 || n != sizeof raw)
+		die("SHA-256 failed");
+	sys_hex(raw, sizeof raw, hex);
+}
+
+void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+		     unsigned char out[static 32])
+{
+	unsigned int n = 0;
+	assert(key_len <= INT_MAX);
+	if (!HMAC(sha256_method(), key, (int)key_len, data, len, out, &n) || n != 32)
+		die("HMAC-SHA256 is not available in this OpenSSL");
+}
+
+bool sys_equal(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 /* ---- Base64url ---- */
@@ -250,6 +309,23 @@ ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap)
 		}
 	}
 	return len % 4 == 1 ? -1 : (ssize_t)n;
+}
+
+void base64url_encode(const void *data, size_t len, char *out)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const unsigned char *p = data;
+	uint32_t acc = 0;
+	int bits = 0;
+	for (size_t i = 0; i < len; i++) {
+		acc = (acc << 8 | p[i]) & 0xffff;
+		for (bits += 8; bits >= 6; bits -= 6)
+			*out++ = digits[acc >> (bits - 6) & 63];
+	}
+	if (bits)
+		*out++ = digits[acc << (6 - bits) & 63];
+	*out = '\0';
 }
 
 /* ---- Files ---- */

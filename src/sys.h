@@ -30,6 +30,7 @@ void *xgrow(void *array, size_t n, size_t *cap, size_t size);
 /* Milliseconds since 1970 (may jump) and since some fixed moment (never jumps back). */
 int64_t sys_wall_ms(void);
 int64_t sys_mono_ms(void);
+int64_t sys_mono_us(void); /* microseconds */
 
 /* "2026-01-02T03:04:05.678Z"; out holds at least 25 bytes. */
 void sys_format_utc(int64_t wall_ms, char out[static 25]);
@@ -47,8 +48,21 @@ void sha256_end(struct sha256 *h, char hex[static 65]); /* may be called once */
 void sha256_free(struct sha256 *h);                     /* accepts NULL */
 void sha256_hex(const void *data, size_t len, char hex[static 65]);
 
-/* Base64url without padding (RFC 4648, section 5). Decodes into out; -1 when it is not that. */
+/* HMAC-SHA256 (RFC 2104). */
+void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+		     unsigned char out[static 32]);
+
+/* Whether n bytes are equal, in a time that does not tell where they differ. */
+bool sys_equal(const void *a, const void *b, size_t n);
+
+/* Lower-case hexadecimal digits; out holds at least 2 * len + 1 bytes. */
+void sys_hex(const void *data, size_t len, char *out);
+
+/* Base64url without padding (RFC 4648, section 5). Decodes into out; -1 when it is not that.
+ * Encodes len bytes and a NUL into out, which holds BASE64URL_SIZE(len). */
+#define BASE64URL_SIZE(len) (((len)*4 + 2) / 3 + 1)
 ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap);
+void base64url_encode(const void *data, size_t len, char *out);
 
 /*
  * Reads a whole small file into a NUL-terminated string (free with xfree).
@@ -66,5 +80,15 @@ ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap);
 
 /* Makes a directory's entries durable. */
 [[nodiscard]] bool sys_fsync_dir(const char *path, struct err *e);
+
+/* ---- This process (sys_proc.c); 0 when the machine does not tell ---- */
+
+/* Bytes in memory now, and those that may be used: the machine's, or the control group's if fewer.
+ */
+void sys_memory(int64_t *used, int64_t *limit);
+int64_t sys_open_files(void);
+int64_t sys_cpu_us(void);                 /* spent by all threads since the start */
+int64_t sys_cpus(void);                   /* that it may run on; at least 1 */
+int64_t sys_free_space(const char *path); /* bytes for whoever is not root; -1 when unknown */
 
 #endif

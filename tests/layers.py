@@ -12,8 +12,9 @@ ONLY = {
     "curl/": {"http"},
     "sqlite3.h": {"db_sqlite"},
     "libpq": {"db_pg"},
-    "microhttpd.h": {"server"},
+    "microhttpd.h": {"server", "server_exchange"},
     "openssl/": {"sys", "cmd_admin"},
+    "zlib.h": {"body"},
 }
 
 

@@ -11,10 +11,16 @@ build=$1
 seconds=$2
 shift 2
 cc=${CC:-clang}
-libs=$(pkg-config --cflags --libs libcurl sqlite3 jansson libcrypto)
+libs=$(pkg-config --cflags --libs libcurl sqlite3 jansson libcrypto libmicrohttpd zlib)
 [ $# -gt 0 ] || set -- $(cd "$here" && ls fuzz_*.c | sed 's/\.c$//')
 
 mkdir -p "$build/fuzz" "$build/findings"
+# Targets with a database sync it again and again: it stays in memory.
+if [ -w /dev/shm ]; then
+	TMPDIR=$(mktemp -d /dev/shm/autos-fuzz-XXXXXX)
+	export TMPDIR
+	trap 'rm -rf "$TMPDIR"' EXIT
+fi
 failed=
 for target in "$@"; do
 	# shellcheck disable=SC2086
@@ -23,9 +29,10 @@ for target in "$@"; do
 		"$here/$target.c" "$build/libautos.a" $libs
 	rm -rf "$build/fuzz/$target.corpus"
 	cp -r "$here/corpus/$target" "$build/fuzz/$target.corpus"
+	case $target in fuzz_api_*) dict=api.dict ;; *) dict=portal.dict ;; esac
 	echo "== $target, $seconds s"
 	if ! "$build/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
-		-max_len=65536 -dict="$here/portal.dict" -print_final_stats=1 -verbosity=0 \
+		-max_len=65536 -dict="$here/$dict" -print_final_stats=1 -verbosity=0 \
 		-artifact_prefix="$build/findings/$target-" "$build/fuzz/$target.corpus" \
 		2>"$build/fuzz/$target.log"; then
 		failed="$failed $target"

@@ -24,6 +24,8 @@
 
 #include <cmocka.h>
 #undef fail
+#undef fail_msg
+#define fail_msg(...) (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
 
 /* A new directory below TMPDIR; give it back to scratch_remove. */
 static inline char *scratch_make(void)

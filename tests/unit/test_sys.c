@@ -141,9 +141,62 @@ static void test_base64url(void **state)
 		assert_int_equal(n, codes[i].len);
 		if (n > 0)
 			assert_memory_equal(out, codes[i].bytes, (size_t)n);
+		if (n < 0)
+			continue;
+		char text[BASE64URL_SIZE(6)];
+		assert_int_equal(strlen(codes[i].text) + 1, BASE64URL_SIZE((size_t)n));
+		base64url_encode(codes[i].bytes, (size_t)n, text);
+		assert_string_equal(text, codes[i].text);
 	}
 	assert_int_equal(base64url_decode("Zm9v", 4, out, 2), -1);
 	assert_int_equal(base64url_decode("Zm9v", 4, out, 3), 3);
+}
+
+static void test_base64url_encode(void **state)
+{
+	(void)state;
+	char out[16];
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		if (codes[i].len < 0)
+			continue;
+		memset(out, '!', sizeof out);
+		base64url_encode(codes[i].bytes, (size_t)codes[i].len, out);
+		assert_string_equal(out, codes[i].text);
+		assert_int_equal(out[strlen(out) + 1], '!');
+	}
+	unsigned char all[256], back[256];
+	char text[343];
+	for (size_t i = 0; i < sizeof all; i++)
+		all[i] = (unsigned char)i;
+	for (size_t n = 0; n <= sizeof all; n++) {
+		base64url_encode(all, n, text);
+		assert_int_equal(strlen(text), (n * 4 + 2) / 3);
+		assert_int_equal(base64url_decode(text, strlen(text), back, sizeof back), n);
+		assert_memory_equal(back, all, n);
+	}
+}
+
+static void test_hmac(void **state)
+{
+	(void)state;
+	unsigned char mac[32], key[131];
+	char hex[65];
+	/* RFC 4231, cases 2 and 6 */
+	sys_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, mac);
+	sys_hex(mac, sizeof mac, hex);
+	assert_string_equal(hex,
+			    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, sizeof key);
+	sys_hmac_sha256(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First",
+			54, mac);
+	sys_hex(mac, sizeof mac, hex);
+	assert_string_equal(hex,
+			    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	sys_hex("", 0, hex);
+	assert_string_equal(hex, "");
+	assert_true(sys_equal("abc", "abd", 2));
+	assert_false(sys_equal("abc", "abd", 3));
+	assert_true(sys_equal("a", "b", 0));
 }
 
 static void test_files(void **state)
@@ -204,9 +257,10 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),    cmocka_unit_test(test_utc),
-		cmocka_unit_test(test_random),    cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_base64url), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_memory),           cmocka_unit_test(test_utc),
+		cmocka_unit_test(test_random),           cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_base64url),        cmocka_unit_test(test_files),
+		cmocka_unit_test(test_base64url_encode), cmocka_unit_test(test_hmac),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

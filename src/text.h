@@ -1,0 +1,31 @@
+/*
+ * text - characters as bytes: UTF-8 (RFC 3629), hexadecimal digits and percent-encoding (RFC 3986,
+ * section 2.1). Pure.
+ */
+#ifndef AUTOS_TEXT_H
+#define AUTOS_TEXT_H
+
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The code point at *s; 0 for the final NUL and for a byte that is not UTF-8. Advances *s behind
+ * it, by one byte when it is 0. */
+uint32_t utf8_next(const unsigned char **s);
+
+/* Whether all of a string is UTF-8, shortest forms only, without surrogates. */
+bool utf8_valid(const char *s);
+
+/* The value of a digit in either case, -1 for anything else. */
+int hex_value(char c);
+
+/* The byte that "%XX" at s stands for, -1 when two digits do not follow. */
+int percent_value(const char *s);
+
+/* Appends len bytes of s; everything but A-Z a-z 0-9 - . _ ~ and the characters of `keep` is
+ * encoded. With keep "" the result may stand in a path segment, a query and an RFC 8187 value. */
+void percent_add(struct buf *b, const char *s, size_t len, const char *keep);
+
+#endif
