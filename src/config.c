@@ -79,6 +79,12 @@ static bool check_url(const char *value)
 	return true;
 }
 
+static bool is_environment(const char *s)
+{
+	return strcmp(s, "development") == 0 || strcmp(s, "staging") == 0 ||
+	       strcmp(s, "production") == 0;
+}
+
 static bool check_text(const struct config_row *r, const char *value, struct err *e)
 {
 	enum log_level level;
@@ -89,14 +95,28 @@ static bool check_text(const struct config_row *r, const char *value, struct err
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f)
 			return fail(e, ERR_INPUT, "%s: value holds a control character", r->key);
-	if (r->kind == URL && !check_url(value))
+	if (r->kind == URL && !check_url(value) && (*value || *r->preset))
 		return fail(e, ERR_INPUT,
 			    "%s = %.200s: must be http://host/path or https://host/path", r->key,
 			    value);
 	if (r->kind == LEVEL && !log_level_parse(value, &level))
 		return fail(e, ERR_INPUT, "%s = %.60s: must be error, warn, info or debug", r->key,
 			    value);
+	if (r->kind == ENVIRONMENT && !is_environment(value))
+		return fail(e, ERR_INPUT, "%s = %.60s: must be development, staging or production",
+			    r->key, value);
 	return true;
+}
+
+static bool parse_flag(const char *value, int64_t *out)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(value, words[i]) == 0) {
+			*out = (int64_t)(i % 2);
+			return true;
+		}
+	return false;
 }
 
 static void store_text(struct config *c, const struct config_row *r, const char *value)
@@ -123,7 +143,8 @@ bool config_set(struct config *c, const char *key, const char *value, enum confi
 		int64_t v;
 		char range[80];
 		const char *end;
-		bool ok = r->kind == SIZE       ? parse_unit(value, config_size_units, &v)
+		bool ok = r->kind == FLAG       ? parse_flag(value, &v)
+			  : r->kind == SIZE     ? parse_unit(value, config_size_units, &v)
 			  : r->kind == DURATION ? parse_unit(value, config_time_units, &v)
 						: parse_digits(value, &v, &end) && !*end;
 		config_range((size_t)(r - config_table), range, sizeof range);
@@ -133,6 +154,12 @@ bool config_set(struct config *c, const char *key, const char *value, enum confi
 	}
 	c->source[r - config_table] = (unsigned char)source;
 	return true;
+}
+
+bool config_is_default(const struct config *c, const char *key)
+{
+	const struct config_row *r = row_find(key);
+	return r && c->source[r - config_table] == CONFIG_DEFAULT;
 }
 
 void config_init(struct config *c)

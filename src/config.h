@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_ROWS = 35 };
+enum { CONFIG_ROWS = 59 };
 
 enum config_source {
 	CONFIG_DEFAULT,
@@ -65,7 +65,32 @@ struct config {
 	int64_t cases_parallel;
 	int64_t lease_time;
 	int64_t max_age;
+	int64_t drain_time;
 	char *log_level;
+	/* service */
+	char *environment;
+	char *listen;
+	char *public_url;
+	char *tls_cert_file;
+	char *tls_key_file;
+	int64_t api_threads;
+	int64_t connections_max;
+	int64_t connections_per_address;
+	int64_t request_head_max;
+	int64_t request_body_max;
+	int64_t request_timeout;
+	int64_t wait_default;
+	int64_t wait_max;
+	int64_t partial_retry_after;
+	int64_t link_ttl;
+	int64_t rate_limit;
+	int64_t rate_limit_window;
+	char *rate_limit_routes;
+	int64_t rate_limit_anonymous;
+	char *cors_origins;
+	int64_t metrics_public;
+	char *trusted_proxies;
+	int64_t cache_memory;
 
 	unsigned char source[CONFIG_ROWS]; /* enum config_source of each row of the table */
 };
@@ -100,6 +125,9 @@ void config_default(size_t i, char *out, size_t cap); /* as written in a file; "
 void config_range(size_t i, char *out, size_t cap);   /* "1 to 64", "text", ... */
 const char *config_alias(size_t i);                   /* another environment name, or NULL */
 const char *config_source_name(enum config_source source);
+
+/* Whether nobody set this key. */
+bool config_is_default(const struct config *c, const char *key);
 
 /* The value as text; secrets are "***" when set. */
 void config_show(const struct config *c, size_t i, char *out, size_t cap);

@@ -102,8 +102,71 @@ const struct config_row config_table[] = {
 	{"max_age", DURATION, AT(max_age), "0", 0, SECONDS(INT64_C(3650) * 86400), NULL, "Work",
 	 "`autos get` takes a stored list of documents that is at most this old without "
 	 "asking the portal again."},
+	{"drain_time", DURATION, AT(drain_time), "20s", 0, SECONDS(600), NULL, "Work",
+	 "How long an orderly stop of the service lets documents in flight finish before it hands "
+	 "their cases back."},
 	{"log_level", LEVEL, AT(log_level), "error", 0, 0, NULL, "Work",
-	 "What is logged on stderr: error, warn, info or debug."},
+	 "What is logged on stderr: error, warn, info or debug. `autos serve` logs info unless "
+	 "this is set."},
+
+	{"environment", ENVIRONMENT, AT(environment), "development", 0, 0, NULL, "Service",
+	 "production demands https for webhooks and a public_url, and switches off the test "
+	 "receiver."},
+	{"listen", TEXT, AT(listen), "127.0.0.1:8000", 0, 0, NULL, "Service",
+	 "Address and port of the HTTP API; port 0 takes a free one."},
+	{"public_url", URL, AT(public_url), "", 0, 0, NULL, "Service",
+	 "Base of the links that are handed out. Default: http(s)://<listen>."},
+	{"tls_cert_file", TEXT, AT(tls_cert_file), "", 0, 0, NULL, "Service",
+	 "Certificate chain (PEM). With it and tls_key_file the API speaks https only."},
+	{"tls_key_file", TEXT, AT(tls_key_file), "", 0, 0, NULL, "Service",
+	 "Private key of the certificate (PEM)."},
+	{"api_threads", NUMBER, AT(api_threads), "2", 1, 64, NULL, "Service",
+	 "Threads that answer requests. A request that waits holds none."},
+	{"connections_max", NUMBER, AT(connections_max), "4096", 16, 100000, NULL, "Service",
+	 "Connections of clients at once."},
+	{"connections_per_address", NUMBER, AT(connections_per_address), "1000", 0, 100000, NULL,
+	 "Service", "Connections from one address at once; 0 = no limit. Raise it behind a proxy."},
+	{"request_head_max", SIZE, AT(request_head_max), "16K", 4096, MIB(1), NULL, "Service",
+	 "Largest request line and headers."},
+	{"request_body_max", SIZE, AT(request_body_max), "1M", 1024, MIB(64), NULL, "Service",
+	 "Largest request body; above it the answer is 413."},
+	{"request_timeout", DURATION, AT(request_timeout), "15s", SECONDS(1), SECONDS(600), NULL,
+	 "Service",
+	 "A client that needs longer to send its request, or stops reading its answer for so "
+	 "long, is cut off."},
+	{"wait_default", DURATION, AT(wait_default), "10s", 0, SECONDS(300), NULL, "Service",
+	 "How long a request waits for the portal when it does not say so itself (Prefer: "
+	 "wait=N)."},
+	{"wait_max", DURATION, AT(wait_max), "60s", 0, SECONDS(300), NULL, "Service",
+	 "Longest wait that a request may ask for."},
+	{"partial_retry_after", DURATION, AT(partial_retry_after), "60s", 0, SECONDS(7 * 86400),
+	 NULL, "Service",
+	 "A GET of a case of which documents are missing asks the portal for them again only when "
+	 "the last try ended so long ago; 0 = every time."},
+	{"link_ttl", DURATION, AT(link_ttl), "3600", SECONDS(60), SECONDS(7 * 86400), NULL,
+	 "Service",
+	 "Life of a download link. One in an answer has at least eleven twelfths of it left."},
+	{"rate_limit", NUMBER, AT(rate_limit), "1000", 0, 100000000, NULL, "Service",
+	 "Requests of one API key in rate_limit_window; 0 = no limit. A user's own limit goes "
+	 "before it."},
+	{"rate_limit_window", DURATION, AT(rate_limit_window), "60s", SECONDS(1), SECONDS(86400),
+	 NULL, "Service", "See rate_limit."},
+	{"rate_limit_routes", TEXT, AT(rate_limit_routes), "", 0, 0, NULL, "Service",
+	 "Further limits by route, of one key each: ROUTE=REQUESTS/WINDOW, separated by commas, "
+	 "such as search=10/60s,get_process=30/1m. Routes are named by the operationId of the API's "
+	 "description."},
+	{"rate_limit_anonymous", NUMBER, AT(rate_limit_anonymous), "120", 0, 100000000, NULL,
+	 "Service",
+	 "Requests without a valid key from one address in rate_limit_window; 0 = no limit. "
+	 "/livez, /readyz and download links do not count."},
+	{"cors_origins", TEXT, AT(cors_origins), "", 0, 0, NULL, "Service",
+	 "Origins whose pages may call the API, separated by commas; * for all. Empty: none."},
+	{"metrics_public", FLAG, AT(metrics_public), "no", 0, 1, NULL, "Service",
+	 "Whether /metrics answers without an admin's key."},
+	{"trusted_proxies", TEXT, AT(trusted_proxies), "", 0, 0, NULL, "Service",
+	 "Addresses of proxies, separated by commas, whose X-Forwarded-For is believed."},
+	{"cache_memory", SIZE, AT(cache_memory), "16M", 0, MIB(4096), NULL, "Service",
+	 "Memory for answers that can be given again until something changes."},
 };
 
 static_assert(sizeof config_table / sizeof *config_table == CONFIG_ROWS,
@@ -128,6 +191,8 @@ static void show_number(const struct config_row *r, int64_t v, char *out, size_t
 			best = u;
 	snprintf(out, cap, "%" PRId64 "%s", v / best->factor, best->name);
 }
+
+static const char *const flag_names[] = {"no", "yes"};
 
 size_t config_count(void)
 {
@@ -177,6 +242,12 @@ void config_range(size_t i, char *out, size_t cap)
 	case LEVEL:
 		snprintf(out, cap, "error, warn, info, debug");
 		return;
+	case ENVIRONMENT:
+		snprintf(out, cap, "development, staging, production");
+		return;
+	case FLAG:
+		snprintf(out, cap, "yes, no");
+		return;
 	case NUMBER:
 	case SIZE:
 	case DURATION:
@@ -205,7 +276,9 @@ const char *config_source_name(enum config_source source)
 void config_show(const struct config *c, size_t i, char *out, size_t cap)
 {
 	const struct config_row *r = &config_table[i];
-	if (!config_is_text(r))
+	if (r->kind == FLAG)
+		snprintf(out, cap, "%s", flag_names[*config_number(c, r) != 0]);
+	else if (!config_is_text(r))
 		show_number(r, *config_number(c, r), out, cap);
 	else if (r->kind == SECRET)
 		snprintf(out, cap, "%s", **config_text(c, r) ? "***" : "");

@@ -10,11 +10,13 @@ enum config_kind {
 	TEXT,
 	SECRET,      /* text that is never shown */
 	SECRET_FILE, /* path of a file that holds the secret named by the row before it */
-	URL,         /* http or https, no slash at the end */
+	URL,         /* http or https, no slash at the end; empty only where that is the default */
 	NUMBER,
 	SIZE,     /* bytes, with K, M, G */
 	DURATION, /* milliseconds, with ms, s, m, h, d; a bare number is seconds */
+	FLAG,     /* yes or no, kept as 1 or 0 */
 	LEVEL,
+	ENVIRONMENT,
 };
 
 struct config_row {
@@ -51,7 +53,7 @@ static inline int64_t *config_number(const struct config *c, const struct config
 static inline bool config_is_text(const struct config_row *r)
 {
 	return r->kind == TEXT || r->kind == SECRET || r->kind == SECRET_FILE || r->kind == URL ||
-	       r->kind == LEVEL;
+	       r->kind == LEVEL || r->kind == ENVIRONMENT;
 }
 
 #endif

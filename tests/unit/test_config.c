@@ -131,10 +131,11 @@ static void test_rows_are_apart(void **state)
 		snprintf(value, sizeof value, "%" PRId64 "%s", r->max,
 			 r->kind == DURATION ? "ms" : "");
 		assert_true(config_set(&c, r->key,
-				       r->kind == URL      ? "http://other"
-				       : r->kind == LEVEL  ? "debug"
-				       : config_is_text(r) ? "some text"
-							   : value,
+				       r->kind == URL           ? "http://other"
+				       : r->kind == LEVEL       ? "debug"
+				       : r->kind == ENVIRONMENT ? "staging"
+				       : config_is_text(r)      ? "some text"
+								: value,
 				       CONFIG_COMMAND_LINE, &e));
 		for (size_t k = 0; k < config_count(); k++) {
 			char a[300], b[300];
