@@ -122,9 +122,13 @@ bool account_ready(struct account *a, bool force, struct err *e)
 	if (*a->config->portal_token_file && (force || now - a->checked_at >= LOOK_EVERY_MS)) {
 		struct err why;
 		a->checked_at = now;
-		if (!look(a, &why)) /* a file that is being replaced must not end the work */
+		bool seen = look(a, &why); /* a file that is being replaced must not end the work */
+		if (!seen && !a->look_failed)
 			log_warn("token file unusable", "account=%s why=\"%s\"", a->name, why.text);
+		a->look_failed = !seen;
 	}
+	if (!a->token)
+		return unusable(a, "there is no portal token", e);
 	if (a->refused_at)
 		return unusable(a, "the portal refused the token", e);
 	if (a->expires_ms >= 0 && a->expires_ms <= sys_wall_ms()) {
@@ -144,10 +148,12 @@ void account_refused(struct account *a, int generation)
 	log_warn("token refused", "account=%s; a new one is needed", a->name);
 }
 
-void account_good(struct account *a)
+void account_good(struct account *a, int64_t asked_ms)
 {
-	a->troubles = 0;
-	a->held_since = 0;
+	if (asked_ms >= a->held_at) {
+		a->troubles = 0;
+		a->held_since = 0;
+	}
 	lane_good(&a->lane);
 	metric_set(METRIC_portal_parallel, (int64_t)a->lane.limit);
 }
@@ -161,6 +167,7 @@ void account_hold(struct account *a, int64_t wait_ms, bool rate, const char *rul
 		metric_add(METRIC_portal_rate_limited, 1);
 	if (!a->held_since)
 		a->held_since = now;
+	a->held_at = now;
 	if (!lane_hold(&a->lane, now, wait_ms, &pause))
 		return;
 	if (!rate)

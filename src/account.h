@@ -26,11 +26,14 @@ struct account {
 	int64_t refused_at; /* monotonic; 0 while the token is not refused */
 	int64_t checked_at; /* when the token file was last looked at */
 	struct stat seen;   /* of the token file */
+	bool look_failed;   /* the file was unusable when it was last looked at */
 	int troubles;       /* pauses in a row for other reasons than 429, no good answer between */
 	int64_t held_since; /* monotonic; first hold since the last good answer, 0 = none */
+	int64_t held_at;    /* monotonic; the last hold */
 };
 
-/* Reads the token. A missing or unreadable one is an error: ERR_DENIED, with what to set. */
+/* Reads the token. A missing or unreadable one is an error: ERR_DENIED, with what to set; the
+ * account is then one without a token, which account_ready goes on looking for. */
 [[nodiscard]] bool account_init(struct account *a, const char *name, const struct config *c,
 				struct err *e);
 void account_release(struct account *a);
@@ -44,8 +47,12 @@ void account_release(struct account *a);
 /* The portal refused the token of this generation. */
 void account_refused(struct account *a, int generation);
 
-/* A good answer came: whatever was counted against the portal is forgotten. */
-void account_good(struct account *a);
+/*
+ * A good answer came to a question of this moment (monotonic): whatever was counted against the
+ * portal is forgotten, unless the question is older than the last hold. Such an answer says nothing
+ * about the portal as it is now.
+ */
+void account_good(struct account *a, int64_t asked_ms);
 
 /*
  * The portal as a whole asked or made us wait (wait_ms, or -1 when it named no time). `rate` tells

@@ -42,6 +42,7 @@ int cmd_exit_for(const char *outcome)
 	case OUTCOME_EMPTY:
 		return EXIT_COMPLETE;
 	case OUTCOME_PARTIAL:
+	case OUTCOME_LIMITED:
 		return EXIT_PARTIAL;
 	case OUTCOME_NOT_FOUND:
 		return EXIT_NOT_FOUND;

@@ -68,8 +68,24 @@ struct db *db_open(const char *url, enum db_mode mode, struct err *e)
 
 void db_close(struct db *db)
 {
-	if (db)
-		db->ops->close(db);
+	if (!db)
+		return;
+	xfree(db->notes);
+	db->ops->close(db);
+}
+
+void db_note(struct db *db, struct db_note note)
+{
+	if (!db->in_transaction)
+		return;
+	if (db->nnotes) {
+		const struct db_note *last = &db->notes[db->nnotes - 1];
+		if (last->kind == note.kind && last->process_id == note.process_id &&
+		    last->job_id == note.job_id)
+			return;
+	}
+	db->notes = xgrow(db->notes, db->nnotes, &db->notes_cap, sizeof *db->notes);
+	db->notes[db->nnotes++] = note;
 }
 
 bool db_run(struct db *db, const char *sql, const struct db_value *args, size_t nargs,
@@ -91,6 +107,7 @@ bool db_begin(struct db *db, struct err *e)
 	if (!db_run(db, "BEGIN", NULL, 0, NULL, e))
 		return false;
 	db->in_transaction = true;
+	db->nnotes = 0;
 	return true;
 }
 
@@ -111,4 +128,5 @@ void db_rollback(struct db *db)
 	if (db->in_transaction && !db_run(db, "ROLLBACK", NULL, 0, NULL, &ignored))
 		db->in_transaction = false;
 	db->in_transaction = false;
+	db->nnotes = 0;
 }

@@ -61,11 +61,30 @@ struct db_ops {
 	bool exclusive; /* whoever opened it for writing is alone: leases of others are dead */
 };
 
+/* What a write changed, told to those who wait for news once it is committed. */
+enum db_note_kind {
+	NOTE_CHANGED, /* something about this case */
+	NOTE_READY,   /* ... and its job may be leased now */
+	NOTE_ACCESS,  /* users or keys; no case */
+};
+
+struct db_note {
+	enum db_note_kind kind;
+	int64_t process_id, job_id;
+};
+
 /* First member of every driver's own struct. */
 struct db {
 	const struct db_ops *ops;
 	bool in_transaction;
+	struct db_note *notes; /* of the running transaction, owned */
+	size_t nnotes, notes_cap;
 };
+
+/* Adds a note to the running transaction; a note equal to the last one is not repeated, and outside
+ * a transaction it is dropped. The ledger hands the notes out after the commit and forgets them
+ * when the write is undone; beginning and rolling back forget all. */
+void db_note(struct db *db, struct db_note note);
 
 extern const struct db_ops db_sqlite;
 

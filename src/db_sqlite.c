@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STATEMENTS = 128, BUSY_MS = 5000 };
+enum { STATEMENTS = 512, BUSY_MS = 5000 };
 
 struct statement {
 	const char *sql;
@@ -101,6 +101,16 @@ static void close_sqlite(struct db *base)
 	xfree(db);
 }
 
+/* Case files are nobody else's business: SQLite gives its files the mode of the first. */
+static bool create_private(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail_errno(e, "cannot open %s", path);
+	close(fd);
+	return true;
+}
+
 static bool open_handle(struct db_sqlite *db, const char *path, enum db_mode mode, struct err *e)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
@@ -130,7 +140,8 @@ static struct db *open_sqlite(const char *path, enum db_mode mode, struct err *e
 	struct db_sqlite *db = xcalloc(1, sizeof *db);
 	db->base.ops = &db_sqlite;
 	db->lock = -1;
-	if ((mode == DB_WRITE && !take_lock(db, path, e)) || !open_handle(db, path, mode, e)) {
+	if ((mode == DB_WRITE && (!take_lock(db, path, e) || !create_private(path, e))) ||
+	    !open_handle(db, path, mode, e)) {
 		close_sqlite(&db->base);
 		return NULL;
 	}

@@ -92,18 +92,12 @@ void flow_cut_transfers(struct flow *f)
 	}
 }
 
-void flow_abandon(struct flow *f, struct run *r)
+void flow_cut_run(struct flow *f, struct run *r)
 {
 	for (struct task *t = f->tasks, *next; t; t = next) {
 		next = t->next;
-		if (t->run != r)
-			continue;
-		if (with_putter(t)) {
-			t->run = NULL;
-			r->tasks--;
-		} else {
+		if (t->run == r && !with_putter(t))
 			cut(f, t);
-		}
 	}
 }
 
@@ -140,6 +134,9 @@ static struct task *start(struct flow *f, struct run *r, const struct stage *sta
 		flow_task_free(t);
 		return NULL;
 	}
+	if (*r->lease.trace && t->exchange.req.nheaders < HTTP_HEADERS_MAX)
+		http_req_header(&t->exchange.req, "traceparent: %s", r->lease.trace);
+	t->started_us = sys_mono_us();
 	q->asked++;
 	lane_start(&f->account->lane, now, stage->call == PORTAL_LIST);
 	f->flying++;
@@ -267,8 +264,11 @@ static void hold(struct asked *a)
 	struct question *q = a->question;
 	bool rate = a->verdict.meaning == PORTAL_RATE_LIMITED;
 	int64_t wait = asked_to_wait(a);
-	if (wait < 0 && !rate)
+	if (wait < 0 && !rate) {
 		wait = backoff(a, account->troubles + 1);
+		if (wait > a->flow->config->portal_pause_max)
+			wait = a->flow->config->portal_pause_max;
+	}
 	account_hold(account, wait, rate, a->verdict.rule);
 	a->flow->hold_text = a->verdict.text;
 	if (!rate)
@@ -290,7 +290,7 @@ static void tell_lane(struct asked *a)
 {
 	switch (a->verdict.load) {
 	case PORTAL_LOAD_FINE:
-		account_good(a->flow->account);
+		account_good(a->flow->account, a->task->started_us / 1000);
 		break;
 	case PORTAL_LOAD_HALVE:
 		lane_halve(&a->flow->account->lane, a->now);
@@ -299,6 +299,18 @@ static void tell_lane(struct asked *a)
 	case PORTAL_LOAD_NEUTRAL:
 		break;
 	}
+}
+
+static void count_answer(const struct asked *a)
+{
+	static const char *const classes[] = {"fault", "1xx", "2xx", "3xx", "4xx", "5xx"};
+	int status = a->task->exchange.res.status;
+	bool known =
+		a->task->exchange.res.fault == HTTP_FAULT_NONE && status >= 100 && status < 600;
+	metric_count(FAMILY_portal_answers, a->verdict.rule);
+	metric_count(FAMILY_portal_status, classes[known ? status / 100 : 0]);
+	metric_observe(HISTOGRAM_portal_request, a->task->stage->name,
+		       (double)(sys_mono_us() - a->task->started_us) / 1e6);
 }
 
 static void log_answer(const struct asked *a)
@@ -325,6 +337,7 @@ void flow_answer(struct flow *f, struct task *t)
 	lane_end(&f->account->lane);
 	f->flying--;
 	tell_lane(&a);
+	count_answer(&a);
 	log_answer(&a);
 	if (a.verdict.meaning == PORTAL_LOCAL) {
 		fail(&f->trouble, ERR_FAIL, "%s", t->exchange.res.fault_text);

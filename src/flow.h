@@ -50,6 +50,7 @@ struct run_doc {
 	size_t twin;                     /* DOC_TWIN: index of the other */
 	int64_t started_ms, finished_ms; /* wall */
 
+	bool unwanted; /* not asked for: stays as it is */
 	bool available;
 	enum doc_reason reason;
 	char *error; /* owned */
@@ -88,8 +89,12 @@ struct run {
 	size_t tasks;       /* in flight or with the putter */
 	enum outcome outcome;
 	char error[400];
+	int64_t until_ms; /* wall; when the lease runs out, unless it is renewed */
 	int64_t renew_at; /* monotonic */
 	bool lost;        /* somebody else holds the lease */
+	bool lost_said;   /* ... and it was logged, its transfers cut */
+	bool reopened;    /* more was asked for: the job went back to the queue */
+	int64_t held_at;  /* monotonic; since when we hold it */
 	struct run *next_run;
 };
 
@@ -98,7 +103,8 @@ struct task {
 	struct run *run;
 	size_t doc; /* FETCH and PUT */
 	const struct stage *stage;
-	int generation; /* of the token it was asked with */
+	int generation;     /* of the token it was asked with */
+	int64_t started_us; /* monotonic */
 	struct http_exchange exchange;
 	struct put put;
 	struct task *next, **link;
@@ -139,8 +145,8 @@ void run_free(struct run *r); /* no task may point to it */
 /* Cuts all transfers and leaves to the putter what it has. */
 void flow_cut_transfers(struct flow *f);
 
-/* Cuts the run's transfers; what is with the putter will be dropped when it comes back. */
-void flow_abandon(struct flow *f, struct run *r);
+/* Cuts the run's transfers; what is with the putter comes back. */
+void flow_cut_run(struct flow *f, struct run *r);
 
 /*
  * The next request of this run that may start now, ready to be started, or NULL. *wake is lowered

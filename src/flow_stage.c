@@ -135,6 +135,7 @@ static void doc_failed(struct run *r, struct run_doc *d, enum doc_reason reason,
 	xfree(d->error);
 	d->error = xstrdup(text);
 	metric_add(METRIC_docs_failed, 1);
+	metric_count(FAMILY_documents, doc_reason_name(reason));
 	log_info("document failed", "job=%" PRId64 " doc=%s reason=%s tries=%d", r->lease.job_id,
 		 d->view->doc_id, doc_reason_name(reason), d->question.asked);
 	settle(r, d);
@@ -226,6 +227,7 @@ static void doc_available(struct flow *f, struct run *r, struct run_doc *d, cons
 	d->key = xstrdup(key);
 	f->bytes += d->size;
 	metric_add(METRIC_docs_stored, 1);
+	metric_count(FAMILY_documents, "available");
 	metric_add(METRIC_bytes_stored, d->size);
 	log_debug("document stored", "job=%" PRId64 " doc=%s bytes=%" PRId64 " key=%s",
 		  r->lease.job_id, d->view->doc_id, d->size, key);
@@ -257,6 +259,7 @@ static void put(struct flow *f, struct task *t)
 		.owner = t,
 	};
 	f->storing++;
+	t->started_us = sys_mono_us();
 	putter_add(f->putter, &t->put);
 }
 
@@ -301,19 +304,18 @@ void flow_stored(struct flow *f, struct put *p)
 {
 	struct task *t = p->owner;
 	struct run *r = t->run;
+	struct run_doc *d = &r->docs[t->doc];
 	f->storing--;
-	if (r) {
-		struct run_doc *d = &r->docs[t->doc];
-		if (p->ok) {
-			doc_available(f, r, d, p->key);
-		} else {
-			/* Not the document's fault: it waits, and the work stops. */
-			d->place = DOC_WAITING;
-			if (f->trouble.kind == ERR_NONE)
-				f->trouble = p->err;
-		}
-		settle_twins(f, r, t->doc, p->ok);
+	metric_observe(HISTOGRAM_storage_put, NULL, (double)(sys_mono_us() - t->started_us) / 1e6);
+	if (p->ok) {
+		doc_available(f, r, d, p->key);
+	} else {
+		/* Not the document's fault: it waits, and the work stops. */
+		d->place = DOC_WAITING;
+		if (f->trouble.kind == ERR_NONE)
+			f->trouble = p->err;
 	}
+	settle_twins(f, r, t->doc, p->ok);
 	flow_task_free(t);
 }
 

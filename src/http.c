@@ -111,14 +111,21 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 /* Without room for one more descriptor it is not the portal that is out of reach. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
+	struct http_exchange *x = arg;
 	(void)purpose;
+	bool (*may)(const struct sockaddr *, const char **) = x->http->o.may_connect;
+	const char *why = "not allowed";
+	if (may && !may(&a->addr, &why)) {
+		x->refused = why;
+		return CURL_SOCKET_BAD;
+	}
 	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 	if (fd >= 0)
 		return fd;
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		char text[128];
 		snprintf(text, sizeof text, "cannot open a connection: %s", strerror(errno));
-		set_fault(arg, HTTP_FAULT_LOCAL, text);
+		set_fault(x, HTTP_FAULT_LOCAL, text);
 	}
 	return CURL_SOCKET_BAD;
 }
@@ -200,6 +207,10 @@ static void easy_give(struct http *h, CURL *c)
 static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 {
 	curl_easy_setopt(c, CURLOPT_URL, x->req.url);
+	if (x->req.body) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, x->req.body);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->req.body_len);
+	}
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -217,6 +228,8 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_PROXY, h->o.proxy); /* "" also shuts out the environment's */
+	if (h->o.unix_socket)
+		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, h->o.unix_socket);
 	if (*h->o.ca_file)
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->o.ca_file);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)h->o.connect_timeout_ms);
@@ -236,6 +249,7 @@ void http_start(struct http *h, struct http_exchange *x)
 	x->easy = c;
 	x->headers = list;
 	x->error[0] = '\0';
+	x->refused = NULL;
 	x->res = (struct http_res){.content_length = -1};
 	spool_init(&x->body, h->o.spool_dir,
 		   x->req.in_memory ? (size_t)x->req.max_body : h->o.spool_memory);
@@ -322,8 +336,13 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	x->res.status = (int)status;
 	x->res.content_length = length;
 	enum http_fault fault = fault_of(x->easy, code);
-	if (fault != HTTP_FAULT_NONE)
+	if (fault == HTTP_FAULT_CONNECT && x->refused) {
+		char text[160];
+		snprintf(text, sizeof text, "address refused: %s", x->refused);
+		set_fault(x, fault, text);
+	} else if (fault != HTTP_FAULT_NONE) {
 		set_fault(x, fault, x->error[0] ? x->error : curl_easy_strerror(code));
+	}
 	detach(x);
 	struct err e;
 	if (!spool_end(&x->body, &e))

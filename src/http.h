@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct http;
 
@@ -24,9 +25,14 @@ struct http_options {
 	int64_t connect_timeout_ms;
 	int64_t low_speed;        /* bytes a second */
 	int64_t low_speed_time_s; /* a transfer slower than that for so long is cut */
+	const char *unix_socket;  /* path to connect to in place of the host; NULL for none */
 	const char *spool_dir;    /* strings are borrowed for the life of the http */
 	size_t spool_memory;
 	int connections; /* kept open at most */
+	/* Judges the numeric address of each connection before it is made; false, with a static
+	 * word why, makes the exchange end as HTTP_FAULT_CONNECT, "address refused: ...". NULL:
+	 * all are fine. */
+	bool (*may_connect)(const struct sockaddr *a, const char **why);
 };
 
 /* One question and its answer. Zero it, fill `req` and `owner`, start it; release it when done. */
@@ -43,6 +49,7 @@ struct http_exchange {
 	struct http_exchange *next;
 	char *tail;
 	char error[256];
+	const char *refused; /* why may_connect said no */
 	bool running;
 };
 

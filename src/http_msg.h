@@ -18,6 +18,8 @@ struct http_req {
 	char *url;                       /* owned */
 	char *headers[HTTP_HEADERS_MAX]; /* owned, "Name: value" */
 	size_t nheaders;
+	const char *body; /* borrowed until the exchange is over; NULL = none, else it is a POST */
+	size_t body_len;
 	int64_t total_ms; /* whole exchange; 0 = no limit, the low-speed rule alone decides */
 	int64_t max_body; /* bytes; the transfer is cut beyond it */
 	bool in_memory;   /* the whole body stays in memory, up to max_body */

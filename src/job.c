@@ -1,15 +1,17 @@
 /*
- * job - the life of a job: asked for, leased, finished, tried again. What a worker finds on the way
- * is in job_record.c. Decides nothing about the portal; it only writes down.
+ * job - the life of a job: leased, held, handed back, finished. How it is asked for is in
+ * job_ask.c, what a worker finds on the way in job_record.c. Decides nothing about the portal; it
+ * only writes down.
  */
 #include "job.h"
 
 #include "job_event.h"
+#include "sys.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { LIST_YOUNG_MS = 15 * 60 * 1000 };
+/* ---- Names ---- */
 
 static const char *const outcome_names[] = {
 	[OUTCOME_NONE] = "",
@@ -20,6 +22,13 @@ static const char *const outcome_names[] = {
 	[OUTCOME_ACCESS_DENIED] = "access_denied",
 	[OUTCOME_UPSTREAM_ERROR] = "upstream_error",
 	[OUTCOME_STORAGE_ERROR] = "storage_error",
+	[OUTCOME_LIMITED] = "limited",
+};
+
+static const char *const scope_names[] = {
+	[SCOPE_DOCUMENTS] = "documents",
+	[SCOPE_LIST] = "list",
+	[SCOPE_CHOSEN] = "chosen",
 };
 
 const char *outcome_name(enum outcome o)
@@ -35,68 +44,51 @@ enum outcome outcome_parse(const char *name)
 	return OUTCOME_NONE;
 }
 
+const char *job_scope_name(enum job_scope scope)
+{
+	return scope_names[scope];
+}
+
+enum job_scope job_scope_parse(const char *name)
+{
+	for (size_t i = 0; i < sizeof scope_names / sizeof *scope_names; i++)
+		if (strcmp(scope_names[i], name) == 0)
+			return (enum job_scope)i;
+	return SCOPE_DOCUMENTS;
+}
+
+/* ---- Events and counters ---- */
+
 bool job_event(struct db *db, int64_t job_id, const char *kind, const char *subject,
 	       const char *state, int64_t now_ms, struct err *e)
 {
 	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET last_event = last_event + 1 WHERE id = $1 RETURNING last_event",
-		db_i(job_id));
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE job SET last_event = last_event + 1 WHERE id = $1"
+			  " RETURNING last_event, process_id",
+			  db_i(job_id));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "there is no job %lld", (long long)job_id);
 	if (ok)
-		ok = job_event_at(db, job_id, db_int(&r, 0, 0), kind, subject, state, now_ms, e);
+		ok = job_event_at(db, db_int(&r, 0, 1), job_id, db_int(&r, 0, 0), kind, subject,
+				  state, now_ms, e);
 	db_rows_release(&r);
 	return ok;
 }
 
-bool job_event_at(struct db *db, int64_t job_id, int64_t seq, const char *kind, const char *subject,
-		  const char *state, int64_t now_ms, struct err *e)
+bool job_event_at(struct db *db, int64_t process_id, int64_t job_id, int64_t seq, const char *kind,
+		  const char *subject, const char *state, int64_t now_ms, struct err *e)
 {
-	return db_exec(db, NULL, e,
-		       "INSERT INTO event (job_id, seq, kind, subject, state, at_ms)"
-		       " VALUES ($1, $2, $3, $4, $5, $6)",
-		       db_i(job_id), db_i(seq), db_s(kind), db_s(subject), db_s(state),
-		       db_i(now_ms));
-}
-
-/* ---- Asking ---- */
-
-static bool process_id_of(struct db *db, const char *number, int64_t *id, struct err *e)
-{
-	struct db_rows r;
-	bool ok = db_exec(db, &r, e, "SELECT id FROM process WHERE number = $1", db_s(number));
-	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
-	db_rows_release(&r);
-	return ok;
-}
-
-/* The active job of a case; 0 when there is none. */
-static bool active_job(struct db *db, int64_t process_id, int64_t *id, struct err *e)
-{
-	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"SELECT id FROM job WHERE process_id = $1 AND state IN ('pending', 'processing')",
-		db_i(process_id));
-	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
-	db_rows_release(&r);
-	return ok;
-}
-
-/* Failed documents are to be fetched again, and the job's counters follow the documents. */
-static bool reopen_documents(struct db *db, int64_t process_id, int64_t job_id, struct err *e)
-{
-	return db_exec(db, NULL, e,
-		       "DELETE FROM result WHERE document_id IN (SELECT id FROM document"
-		       " WHERE process_id = $1 AND state = 'failed' AND listed = 1)",
-		       db_i(process_id)) &&
-	       db_exec(db, NULL, e,
-		       "UPDATE document SET state = 'processing'"
-		       " WHERE process_id = $1 AND state = 'failed' AND listed = 1",
-		       db_i(process_id)) &&
-	       job_count(db, job_id, e);
+	if (!db_exec(db, NULL, e,
+		     "INSERT INTO event (job_id, seq, kind, subject, state, at_ms)"
+		     " VALUES ($1, $2, $3, $4, $5, $6)",
+		     db_i(job_id), db_i(seq), db_s(kind), db_s(subject), db_s(state), db_i(now_ms)))
+		return false;
+	bool ready = strcmp(kind, "job") == 0 && strcmp(state, "pending") == 0;
+	db_note(db, (struct db_note){.kind = ready ? NOTE_READY : NOTE_CHANGED,
+				     .process_id = process_id,
+				     .job_id = job_id});
+	return true;
 }
 
 bool job_count(struct db *db, int64_t job_id, struct err *e)
@@ -113,94 +105,53 @@ bool job_count(struct db *db, int64_t job_id, struct err *e)
 		db_i(job_id));
 }
 
-static bool job_insert(struct db *db, const struct job_ask *ask, int64_t process_id, int64_t *id,
-		       struct err *e)
-{
-	struct db_rows r;
-	bool ok =
-		db_exec(db, &r, e,
-			"INSERT INTO job (process_id, state, relist, run_at_ms, created_ms)"
-			" VALUES ($1, 'pending', $2, $3, $4) RETURNING id",
-			db_i(process_id), db_i(ask->relist), db_i(ask->now_ms), db_i(ask->now_ms));
-	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
-	db_rows_release(&r);
-	return ok && reopen_documents(db, process_id, *id, e) &&
-	       job_event(db, *id, "job", "", "pending", ask->now_ms, e);
-}
-
-/* A job that goes on after an interruption keeps its list only while that is young. */
-static bool refresh_list(struct db *db, int64_t job_id, int64_t now_ms, struct err *e)
-{
-	return db_exec(db, NULL, e,
-		       "UPDATE job SET relist = 1 WHERE id = $1 AND state = 'pending' AND COALESCE("
-		       "(SELECT consulted_ms FROM process p WHERE p.id = job.process_id), 0) < $2",
-		       db_i(job_id), db_i(now_ms - LIST_YOUNG_MS));
-}
-
-bool job_request(struct db *db, const struct job_ask *ask, struct job_ticket *out, struct err *e)
-{
-	int64_t process_id;
-	*out = (struct job_ticket){0};
-	if (!db_exec(db, NULL, e,
-		     "INSERT INTO process (number, created_ms, updated_ms) VALUES ($1, $2, $3)"
-		     " ON CONFLICT (number) DO NOTHING",
-		     db_s(ask->number), db_i(ask->now_ms), db_i(ask->now_ms)) ||
-	    !process_id_of(db, ask->number, &process_id, e) ||
-	    !active_job(db, process_id, &out->job_id, e))
-		return false;
-	if (!out->job_id)
-		return job_insert(db, ask, process_id, &out->job_id, e);
-	out->adopted = true;
-	return !ask->relist || refresh_list(db, out->job_id, ask->now_ms, e);
-}
-
-bool job_retry(struct db *db, const char *number, int64_t now_ms, struct job_ticket *out,
-	       struct err *e)
-{
-	int64_t process_id;
-	struct db_rows r = {0};
-	*out = (struct job_ticket){0};
-	if (!process_id_of(db, number, &process_id, e) ||
-	    !active_job(db, process_id, &out->job_id, e))
-		return false;
-	if (out->job_id) {
-		out->adopted = true;
-		return true;
-	}
-	/* Nothing is asked again that was answered: the list only if this job never had it, or if
-	 * there is none. */
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET state = 'pending', outcome = '', error = '', finished_ms = NULL,"
-		" run_at_ms = $1, relist = CASE WHEN total = 0 THEN 1 ELSE relist END"
-		" WHERE id = (SELECT MAX(id) FROM job WHERE process_id = $2)"
-		" AND state IN ('failed', 'cancelled') RETURNING id",
-		db_i(now_ms), db_i(process_id));
-	if (ok && r.rows == 0)
-		ok = fail(e, ERR_ABSENT, "nothing to try again: %s",
-			  process_id ? "the last job of this case did not fail"
-				     : "this case is not known here");
-	if (ok) {
-		out->job_id = db_int(&r, 0, 0);
-		ok = reopen_documents(db, process_id, out->job_id, e) &&
-		     job_event(db, out->job_id, "job", "", "pending", now_ms, e);
-	}
-	db_rows_release(&r);
-	return ok;
-}
-
 /* ---- Leases ---- */
 
 bool job_release_all(struct db *db, int64_t now_ms, struct err *e)
 {
 	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
-		" last_event = last_event + 1 WHERE state = 'processing' RETURNING id, last_event");
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
+			  " last_event = last_event + 1 WHERE state = 'processing'"
+			  " RETURNING id, last_event, process_id");
 	for (size_t i = 0; ok && i < r.rows; i++)
-		ok = job_event_at(db, db_int(&r, i, 0), db_int(&r, i, 1), "job", "", "pending",
-				  now_ms, e);
+		ok = job_event_at(db, db_int(&r, i, 2), db_int(&r, i, 0), db_int(&r, i, 1), "job",
+				  "", "pending", now_ms, e);
+	db_rows_release(&r);
+	return ok &&
+	       db_exec(db, NULL, e,
+		       "UPDATE job SET owner = '' WHERE owner <> '' AND state <> 'processing'");
+}
+
+/* *taken is false when the job is final or somebody works on it. */
+static bool take(struct db *db, int64_t job_id, const char *owner, int64_t now_ms, int64_t lease_ms,
+		 struct job_lease *out, bool *taken, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE job SET state = 'processing', owner = $1, epoch = epoch + 1,"
+			  " lease_until_ms = $2, started_ms = COALESCE(started_ms, $3), again = 0,"
+			  " last_event = last_event + 1"
+			  " WHERE id = $4 AND (state = 'pending' OR (state = 'processing'"
+			  " AND lease_until_ms <= $5)) RETURNING process_id, epoch, relist,"
+			  " (SELECT number FROM process p WHERE p.id = job.process_id),"
+			  " last_event, scope, ready_ms, trace",
+			  db_s(owner), db_i(now_ms + lease_ms), db_i(now_ms), db_i(job_id),
+			  db_i(now_ms));
+	*taken = ok && r.rows == 1;
+	if (*taken) {
+		int64_t waited = now_ms - db_int(&r, 0, 6);
+		*out = (struct job_lease){.job_id = job_id,
+					  .process_id = db_int(&r, 0, 0),
+					  .epoch = db_int(&r, 0, 1),
+					  .relist = db_int(&r, 0, 2) != 0,
+					  .scope = job_scope_parse(db_text(&r, 0, 5)),
+					  .waited_ms = waited > 0 ? waited : 0};
+		snprintf(out->number, sizeof out->number, "%s", db_text(&r, 0, 3));
+		snprintf(out->trace, sizeof out->trace, "%s", db_text(&r, 0, 7));
+		ok = job_event_at(db, out->process_id, job_id, db_int(&r, 0, 4), "job", "",
+				  "processing", now_ms, e);
+	}
 	db_rows_release(&r);
 	return ok;
 }
@@ -208,28 +159,43 @@ bool job_release_all(struct db *db, int64_t now_ms, struct err *e)
 bool job_claim(struct db *db, int64_t job_id, const char *owner, int64_t now_ms, int64_t lease_ms,
 	       struct job_lease *out, struct err *e)
 {
+	bool taken;
+	return take(db, job_id, owner, now_ms, lease_ms, out, &taken, e) &&
+	       (taken || fail(e, ERR_BUSY, "job %lld is final or somebody else works on it",
+			      (long long)job_id));
+}
+
+bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t lease_ms,
+		     struct job_lease *out, size_t *n, struct err *e)
+{
 	struct db_rows r;
-	bool ok = db_exec(db, &r, e,
-			  "UPDATE job SET state = 'processing', owner = $1, epoch = epoch + 1,"
-			  " lease_until_ms = $2, started_ms = COALESCE(started_ms, $3)"
-			  " WHERE id = $4 AND (state = 'pending' OR (state = 'processing'"
-			  " AND lease_until_ms <= $5)) RETURNING process_id, epoch, relist,"
-			  " (SELECT number FROM process p WHERE p.id = job.process_id)",
-			  db_s(owner), db_i(now_ms + lease_ms), db_i(now_ms), db_i(job_id),
-			  db_i(now_ms));
-	if (ok && r.rows == 0)
-		ok = fail(e, ERR_BUSY, "job %lld is final or somebody else works on it",
-			  (long long)job_id);
-	if (ok) {
-		*out = (struct job_lease){.job_id = job_id,
-					  .process_id = db_int(&r, 0, 0),
-					  .epoch = db_int(&r, 0, 1),
-					  .relist = db_int(&r, 0, 2) != 0};
-		snprintf(out->number, sizeof out->number, "%s", db_text(&r, 0, 3));
-		ok = job_event(db, job_id, "job", "", "processing", now_ms, e);
+	size_t most = *n, got = 0;
+	/* The first half walks an index and stops after n; what was left behind is never much. */
+	bool ok = db_exec(
+		db, &r, e,
+		"SELECT id FROM (SELECT id, priority, run_at_ms FROM"
+		"  (SELECT id, priority, run_at_ms FROM job WHERE state = 'pending'"
+		"    AND run_at_ms <= $1 ORDER BY priority DESC, run_at_ms, id LIMIT $2) AS waiting"
+		" UNION ALL SELECT id, priority, run_at_ms FROM job WHERE state = 'processing'"
+		"    AND lease_until_ms <= $3) AS ready"
+		" ORDER BY priority DESC, run_at_ms, id LIMIT $4",
+		db_i(now_ms), db_i((int64_t)most), db_i(now_ms), db_i((int64_t)most));
+	for (size_t i = 0; ok && i < r.rows; i++) {
+		bool taken;
+		ok = take(db, db_int(&r, i, 0), owner, now_ms, lease_ms, &out[got], &taken, e);
+		got += ok && taken;
 	}
 	db_rows_release(&r);
+	*n = ok ? got : 0;
 	return ok;
+}
+
+bool job_let_go(struct db *db, int64_t job_id, const char *owner, struct err *e)
+{
+	return db_exec(db, NULL, e,
+		       "UPDATE job SET owner = '' WHERE id = $1 AND owner = $2"
+		       " AND state <> 'processing'",
+		       db_i(job_id), db_s(owner));
 }
 
 /* One row must have changed: the fence. */
@@ -264,19 +230,66 @@ bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms, str
 	return ok;
 }
 
-bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, const char *error,
-		int64_t now_ms, struct err *e)
+/* ---- Ends ---- */
+
+static const char *state_of(enum outcome outcome)
 {
-	const char *state =
-		outcome == OUTCOME_COMPLETE || outcome == OUTCOME_EMPTY ? "completed" : "failed";
+	bool good = outcome == OUTCOME_COMPLETE || outcome == OUTCOME_EMPTY ||
+		    outcome == OUTCOME_LIMITED;
+	return good ? "completed" : "failed";
+}
+
+static bool is_failure_of_case(enum outcome outcome)
+{
+	return outcome == OUTCOME_NOT_FOUND || outcome == OUTCOME_ACCESS_DENIED ||
+	       outcome == OUTCOME_UPSTREAM_ERROR || outcome == OUTCOME_STORAGE_ERROR;
+}
+
+/*
+ * Whoever asks for more while a job is worked on marks it (`again`), and a marked job goes another
+ * round; its claim takes the mark away and reads what is wanted by then. Not when the portal
+ * refused the list: then nothing more can be had now.
+ */
+static bool another_round(struct db *db, const struct job_lease *l, enum outcome outcome,
+			  bool *more, struct err *e)
+{
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"UPDATE job SET state = $1, outcome = $2, error = $3, finished_ms = $4, owner = '',"
-		" lease_until_ms = 0 WHERE id = $5 AND epoch = $6 AND state = 'processing'",
-		db_s(state), db_s(outcome_name(outcome)), db_s(error), db_i(now_ms),
+		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND state = 'processing'",
 		db_i(l->job_id), db_i(l->epoch));
-	ok = fenced(ok, &r, l, e) && job_event(db, l->job_id, "done", "", state, now_ms, e);
+	if (ok && r.rows != 1)
+		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
+	if (ok) {
+		bool unlisted = l->relist && db_int(&r, 0, 0) && is_failure_of_case(outcome);
+		*more = !unlisted && db_int(&r, 0, 1);
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
+bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, const char *error,
+		int64_t now_ms, bool *over, struct err *e)
+{
+	bool more;
+	struct db_rows r;
+	if (!another_round(db, l, outcome, &more, e))
+		return false;
+	*over = !more;
+	bool ok = more ? db_exec(db, &r, e,
+				 "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
+				 " run_at_ms = $1, ready_ms = $2"
+				 " WHERE id = $3 AND epoch = $4 AND state = 'processing'",
+				 db_i(now_ms), db_i(now_ms), db_i(l->job_id), db_i(l->epoch))
+		       : db_exec(db, &r, e,
+				 "UPDATE job SET state = $1, outcome = $2, error = $3,"
+				 " finished_ms = $4, owner = '', lease_until_ms = 0"
+				 " WHERE id = $5 AND epoch = $6 AND state = 'processing'",
+				 db_s(state_of(outcome)), db_s(outcome_name(outcome)), db_s(error),
+				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));
+	ok = fenced(ok, &r, l, e) &&
+	     (more ? job_event(db, l->job_id, "job", "", "pending", now_ms, e)
+		   : job_event(db, l->job_id, "done", "", state_of(outcome), now_ms, e));
 	db_rows_release(&r);
 	return ok;
 }

@@ -10,6 +10,12 @@
 
 /* ---- The list ---- */
 
+/* How new documents begin: see the job's scope and who waits for it. */
+struct beginning {
+	bool wanted;
+	const char *state, *open; /* of new ones; of those that are wanted */
+};
+
 /* A statement that gives one row number; 0 when it gives none. */
 static bool find_one(struct db *db, const char *sql, int64_t process_id, const char *id,
 		     int64_t *row, struct err *e)
@@ -68,21 +74,22 @@ static bool find_rows(struct db *db, int64_t process_id, const struct portal_cas
 }
 
 static bool insert_document(struct db *db, int64_t process_id, const struct portal_doc *d,
-			    int64_t position, int64_t *row, struct err *e)
+			    int64_t position, const struct beginning *b, int64_t *row,
+			    struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
 		"INSERT INTO document (process_id, doc_id, position, origin_id, name, type, "
 		"type_code,"
-		" filed_at, sequence, secrecy, court, degree, declared_type, declared_size, state)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
-		"'processing')"
+		" filed_at, sequence, secrecy, court, degree, declared_type, declared_size, state,"
+		" wanted)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 		" RETURNING id",
 		db_i(process_id), db_s(d->id), db_i(position), db_s(d->origin_id), db_s(d->name),
 		db_s(d->type), db_s(d->type_code), db_s(d->filed_at), db_i(d->sequence),
 		db_i(d->secrecy), db_s(d->court), db_s(d->degree), db_s(d->declared_type),
-		db_i(d->declared_size));
+		db_i(d->declared_size), db_s(b->state), db_i(b->wanted));
 	if (ok)
 		*row = db_int(&r, 0, 0);
 	db_rows_release(&r);
@@ -90,7 +97,7 @@ static bool insert_document(struct db *db, int64_t process_id, const struct port
 }
 
 static bool update_document(struct db *db, int64_t row, const struct portal_doc *d,
-			    int64_t position, struct err *e)
+			    int64_t position, const struct beginning *b, struct err *e)
 {
 	return db_exec(db, NULL, e,
 		       "UPDATE document SET position = $1, origin_id = $2, name = $3, type = $4, "
@@ -103,11 +110,12 @@ static bool update_document(struct db *db, int64_t row, const struct portal_doc 
 		       db_i(d->declared_size), db_i(row)) &&
 	       db_exec(db, NULL, e,
 		       "DELETE FROM result WHERE document_id = (SELECT id FROM document"
-		       " WHERE id = $1 AND state = 'failed')",
+		       " WHERE id = $1 AND state = 'failed' AND wanted = 1)",
 		       db_i(row)) &&
 	       db_exec(db, NULL, e,
-		       "UPDATE document SET state = 'processing' WHERE id = $1 AND state = 'failed'",
-		       db_i(row)) &&
+		       "UPDATE document SET state = $1 WHERE id = $2 AND state = 'failed'"
+		       " AND wanted = 1",
+		       db_s(b->open), db_i(row)) &&
 	       /* Links that are no longer listed stay, as aliases, behind those that are. */
 	       db_exec(db, NULL, e,
 		       "UPDATE document_ref SET rank = rank + $1 WHERE document_id = $2",
@@ -115,10 +123,10 @@ static bool update_document(struct db *db, int64_t row, const struct portal_doc 
 }
 
 static bool record_document(struct db *db, int64_t process_id, const struct portal_doc *d,
-			    int64_t row, int64_t position, struct err *e)
+			    int64_t row, int64_t position, const struct beginning *b, struct err *e)
 {
-	if (!(row ? update_document(db, row, d, position, e)
-		  : insert_document(db, process_id, d, position, &row, e)))
+	if (!(row ? update_document(db, row, d, position, b, e)
+		  : insert_document(db, process_id, d, position, b, &row, e)))
 		return false;
 	for (size_t i = 0; i < d->nrefs; i++)
 		if (!db_exec(
@@ -206,27 +214,57 @@ static bool place_unlisted(struct db *db, int64_t process_id, struct err *e)
 	return ok;
 }
 
-bool job_record_listing(struct db *db, const struct job_lease *l, const struct job_listing *ls,
-			struct err *e)
+/*
+ * The fence, and how the documents begin. The scope is read here, not taken from the lease: it may
+ * have been widened since.
+ */
+static bool begin_listing(struct db *db, const struct job_lease *l, struct beginning *b,
+			  struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND state = 'processing'",
+		"UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND state = 'processing'"
+		" RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
 		db_i(l->job_id), db_i(l->epoch));
-	if (ok && r.changed != 1)
+	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
+	if (ok) {
+		b->wanted = job_scope_parse(db_text(&r, 0, 0)) == SCOPE_DOCUMENTS;
+		b->open = db_int(&r, 0, 1) ? "pending" : "processing";
+		b->state = b->wanted ? b->open : "pending";
+	}
 	db_rows_release(&r);
-	ok = ok && record_process(db, l->process_id, ls, e) &&
-	     db_exec(db, NULL, e, "UPDATE document SET listed = 0 WHERE process_id = $1",
-		     db_i(l->process_id));
+	return ok;
+}
+
+static bool count_documents(struct db *db, int64_t process_id, struct err *e)
+{
+	return db_exec(db, NULL, e,
+		       "UPDATE process SET documents = (SELECT COUNT(*) FROM document d"
+		       " WHERE d.process_id = process.id) WHERE id = $1",
+		       db_i(process_id));
+}
+
+bool job_record_listing(struct db *db, const struct job_lease *l, const struct job_listing *ls,
+			struct err *e)
+{
+	struct beginning b;
+	bool ok = begin_listing(db, l, &b, e) && record_process(db, l->process_id, ls, e) &&
+		  db_exec(db, NULL, e, "UPDATE document SET listed = 0 WHERE process_id = $1",
+			  db_i(l->process_id)) &&
+		  (!b.wanted ||
+		   db_exec(db, NULL, e,
+			   "UPDATE document SET wanted = 1 WHERE process_id = $1 AND wanted = 0",
+			   db_i(l->process_id)));
 	int64_t *rows = xcalloc(ls->found->ndocs, sizeof *rows);
 	ok = ok && find_rows(db, l->process_id, ls->found, rows, e);
 	for (size_t i = 0; ok && i < ls->found->ndocs; i++)
 		ok = record_document(db, l->process_id, &ls->found->docs[i], rows[i],
-				     (int64_t)i + 1, e);
+				     (int64_t)i + 1, &b, e);
 	xfree(rows);
-	return ok && place_unlisted(db, l->process_id, e) &&
+	return ok && count_documents(db, l->process_id, e) &&
+	       place_unlisted(db, l->process_id, e) &&
 	       record_unlisted(db, l->process_id, ls->now_ms, e) && job_count(db, l->job_id, e) &&
 	       job_event(db, l->job_id, "listed", "", "processing", ls->now_ms, e);
 }
@@ -254,7 +292,7 @@ static bool record_result(struct db *db, const struct doc_result *d, struct err 
 bool job_record_results(struct db *db, const struct job_lease *l, const struct doc_result *results,
 			size_t n, int64_t lease_until_ms, struct err *e)
 {
-	int64_t available = 0, last = 0;
+	int64_t available = 0, last = 0, process_id = 0;
 	for (size_t i = 0; i < n; i++)
 		available += results[i].available;
 	struct db_rows r;
@@ -262,20 +300,23 @@ bool job_record_results(struct db *db, const struct job_lease *l, const struct d
 		db, &r, e,
 		"UPDATE job SET available = available + $1, failed = failed + $2,"
 		" last_event = last_event + $3, lease_until_ms = $4"
-		" WHERE id = $5 AND epoch = $6 AND state = 'processing' RETURNING last_event",
+		" WHERE id = $5 AND epoch = $6 AND state = 'processing' RETURNING last_event,"
+		" process_id",
 		db_i(available), db_i((int64_t)n - available), db_i((int64_t)n),
 		db_i(lease_until_ms), db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
-	if (ok)
+	if (ok) {
 		last = db_int(&r, 0, 0);
+		process_id = db_int(&r, 0, 1);
+	}
 	db_rows_release(&r);
 	for (size_t i = 0; ok && i < n; i++) {
 		const struct doc_result *d = &results[i];
 		ok = record_result(db, d, e) &&
-		     job_event_at(db, l->job_id, last - (int64_t)n + (int64_t)i + 1, "document",
-				  d->doc_id, d->available ? "available" : "failed", d->finished_ms,
-				  e);
+		     job_event_at(db, process_id, l->job_id, last - (int64_t)n + (int64_t)i + 1,
+				  "document", d->doc_id, d->available ? "available" : "failed",
+				  d->finished_ms, e);
 	}
 	return ok;
 }

@@ -1,5 +1,5 @@
 /*
- * ledger - leader and followers around one connection. Knows no table.
+ * ledger - a queue of writes and the thread that commits them in groups. Knows no table.
  */
 #include "ledger.h"
 
@@ -7,23 +7,122 @@
 #include "schema.h"
 #include "sys.h"
 
+#include <assert.h>
 #include <pthread.h>
 
-struct write {
-	ledger_fn *fn;
-	void *arg;
-	struct err err;
-	bool ok, done;
-	struct write *next;
-};
+enum { GROUP_MAX = 512, WATCHERS_MAX = 4 };
 
 struct ledger {
 	struct db *db;
 	pthread_mutex_t lock;
-	pthread_cond_t settled;     /* a group was committed, or the leader's place is free */
-	struct write *head, **tail; /* the group that is forming */
-	bool leading;
+	pthread_cond_t work;
+	struct write *head, **tail; /* submitted */
+	bool stop;
+	pthread_t thread;
+	struct {
+		ledger_watcher *fn;
+		void *arg;
+	} watchers[WATCHERS_MAX];
+	size_t nwatchers;
 };
+
+/* ---- One group ---- */
+
+static void fail_group(struct write *group, const struct err *e)
+{
+	for (struct write *w = group; w; w = w->next) {
+		if (w->ok || w->err.kind == ERR_NONE)
+			w->err = *e;
+		w->ok = false;
+	}
+}
+
+/* False, with *e, when the transaction itself is broken: by the database, not by the member. */
+static bool run_one(struct db *db, struct write *w, struct err *e)
+{
+	size_t notes = db->nnotes;
+	if (!db_exec(db, NULL, e, "SAVEPOINT member"))
+		return false;
+	w->ok = w->fn(db, w->arg, &w->err);
+	if (!w->ok)
+		db->nnotes = notes;
+	if ((w->ok || db_exec(db, NULL, e, "ROLLBACK TO SAVEPOINT member")) &&
+	    db_exec(db, NULL, e, "RELEASE SAVEPOINT member"))
+		return true;
+	if (!w->ok && w->err.kind == ERR_FAIL)
+		*e = w->err; /* a full disk says more than the undoing that it broke */
+	return false;
+}
+
+/* One transaction for the whole group. After it each member knows its fate. */
+static void run_group(struct ledger *l, struct write *group)
+{
+	struct err e = {0};
+	int64_t members = 0, started = sys_mono_us();
+	if (!db_begin(l->db, &e)) {
+		fail_group(group, &e);
+		return;
+	}
+	for (struct write *w = group; w; w = w->next, members++) {
+		if (run_one(l->db, w, &e))
+			continue;
+		db_rollback(l->db); /* nobody's write survives */
+		fail_group(group, &e);
+		return;
+	}
+	if (!db_commit(l->db, &e)) {
+		for (struct write *w = group; w; w = w->next) {
+			if (w->ok)
+				w->err = e;
+			w->ok = false;
+		}
+		return;
+	}
+	metric_add(METRIC_ledger_groups, 1);
+	metric_add(METRIC_ledger_writes, members);
+	metric_observe(HISTOGRAM_ledger_commit, NULL, (double)(sys_mono_us() - started) / 1e6);
+	for (size_t i = 0; i < l->nwatchers && l->db->nnotes; i++)
+		l->watchers[i].fn(l->watchers[i].arg, l->db->notes, l->db->nnotes);
+}
+
+/* ---- The thread ---- */
+
+/* The first GROUP_MAX of the queue, as a list of their own; under the lock. */
+static struct write *take_group(struct ledger *l)
+{
+	struct write *group = l->head, **end = &group;
+	for (size_t n = 0; n < GROUP_MAX && *end; n++)
+		end = &(*end)->next;
+	l->head = *end;
+	if (!l->head)
+		l->tail = &l->head;
+	*end = NULL;
+	return group;
+}
+
+static void *ledger_main(void *arg)
+{
+	struct ledger *l = arg;
+	pthread_mutex_lock(&l->lock);
+	for (;;) {
+		while (!l->head && !l->stop)
+			pthread_cond_wait(&l->work, &l->lock);
+		if (!l->head)
+			break;
+		struct write *group = take_group(l);
+		pthread_mutex_unlock(&l->lock);
+		run_group(l, group);
+		for (struct write *next; group; group = next) {
+			next = group->next; /* its owner may free it at once */
+			group->done(group);
+		}
+		pthread_mutex_lock(&l->lock);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return NULL;
+}
+
+/* ---- For everybody ---- */
 
 struct ledger *ledger_open(const char *url, struct err *e)
 {
@@ -38,7 +137,9 @@ struct ledger *ledger_open(const char *url, struct err *e)
 	l->db = db;
 	l->tail = &l->head;
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_cond_init(&l->settled, NULL);
+	pthread_cond_init(&l->work, NULL);
+	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0)
+		die("cannot start a thread");
 	return l;
 }
 
@@ -46,10 +147,24 @@ void ledger_close(struct ledger *l)
 {
 	if (!l)
 		return;
+	pthread_mutex_lock(&l->lock);
+	l->stop = true;
+	pthread_cond_signal(&l->work);
+	pthread_mutex_unlock(&l->lock);
+	pthread_join(l->thread, NULL);
 	db_close(l->db);
-	pthread_cond_destroy(&l->settled);
+	pthread_cond_destroy(&l->work);
 	pthread_mutex_destroy(&l->lock);
 	xfree(l);
+}
+
+void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg)
+{
+	pthread_mutex_lock(&l->lock);
+	assert(l->nwatchers < WATCHERS_MAX);
+	l->watchers[l->nwatchers].fn = fn;
+	l->watchers[l->nwatchers++].arg = arg;
+	pthread_mutex_unlock(&l->lock);
 }
 
 struct db *ledger_db(struct ledger *l)
@@ -57,85 +172,49 @@ struct db *ledger_db(struct ledger *l)
 	return l->db;
 }
 
-static void fail_all(struct write *group, const struct err *e)
+void ledger_submit(struct ledger *l, struct write *w)
 {
-	for (struct write *w = group; w; w = w->next) {
-		if (w->ok)
-			w->err = *e;
-		w->ok = false;
-	}
+	w->ok = false;
+	w->err = (struct err){0};
+	w->next = NULL;
+	pthread_mutex_lock(&l->lock);
+	bool idle = !l->head;
+	*l->tail = w;
+	l->tail = &w->next;
+	if (idle)
+		pthread_cond_signal(&l->work);
+	pthread_mutex_unlock(&l->lock);
 }
 
-/* False, with *e, when the transaction itself is broken: by the database, not by the member. */
-static bool run_one(struct db *db, struct write *w, struct err *e)
-{
-	if (!db_exec(db, NULL, e, "SAVEPOINT member"))
-		return false;
-	w->ok = w->fn(db, w->arg, &w->err);
-	if ((w->ok || db_exec(db, NULL, e, "ROLLBACK TO SAVEPOINT member")) &&
-	    db_exec(db, NULL, e, "RELEASE SAVEPOINT member"))
-		return true;
-	if (!w->ok && w->err.kind == ERR_FAIL)
-		*e = w->err; /* a full disk says more than the undoing that it broke */
-	return false;
-}
+/* ---- Waiting for one's own ---- */
 
-/* One transaction for the whole group. After it each member knows its fate. */
-static void run_group(struct ledger *l, struct write *group)
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t settled;
+	bool done;
+};
+
+static void settle(struct write *w)
 {
-	struct err e = {0};
-	int64_t members = 0;
-	if (!db_begin(l->db, &e)) {
-		for (struct write *w = group; w; w = w->next)
-			w->err = e;
-		return;
-	}
-	for (struct write *w = group; w; w = w->next, members++) {
-		if (run_one(l->db, w, &e))
-			continue;
-		db_rollback(l->db); /* nobody's write survives */
-		for (struct write *all = group; all; all = all->next) {
-			if (all->ok || all->err.kind == ERR_NONE)
-				all->err = e;
-			all->ok = false;
-		}
-		return;
-	}
-	if (!db_commit(l->db, &e)) {
-		fail_all(group, &e);
-		return;
-	}
-	metric_add(METRIC_ledger_groups, 1);
-	metric_add(METRIC_ledger_writes, members);
+	struct waiter *me = w->owner;
+	pthread_mutex_lock(&me->lock);
+	me->done = true;
+	pthread_cond_signal(&me->settled); /* under the lock: the waiter destroys both */
+	pthread_mutex_unlock(&me->lock);
 }
 
 bool ledger_write(struct ledger *l, ledger_fn *fn, void *arg, struct err *e)
 {
-	struct write me = {.fn = fn, .arg = arg};
-	pthread_mutex_lock(&l->lock);
-	*l->tail = &me;
-	l->tail = &me.next;
-	while (!me.done) {
-		if (l->leading) {
-			pthread_cond_wait(&l->settled, &l->lock);
-			continue;
-		}
-		struct write *group = l->head;
-		l->head = NULL;
-		l->tail = &l->head;
-		l->leading = true;
-		pthread_mutex_unlock(&l->lock);
-		run_group(l, group);
-		pthread_mutex_lock(&l->lock);
-		l->leading = false;
-		for (struct write *w = group, *next; w; w = next) {
-			next = w->next; /* w is gone as soon as its owner sees `done` */
-			w->done = true;
-		}
-		pthread_cond_broadcast(&l->settled);
-	}
-	pthread_mutex_unlock(&l->lock);
-	if (!me.ok && e)
-		*e = me.err;
-	return me.ok;
+	struct waiter me = {.lock = PTHREAD_MUTEX_INITIALIZER, .settled = PTHREAD_COND_INITIALIZER};
+	struct write w = {.fn = fn, .arg = arg, .done = settle, .owner = &me};
+	ledger_submit(l, &w);
+	pthread_mutex_lock(&me.lock);
+	while (!me.done)
+		pthread_cond_wait(&me.settled, &me.lock);
+	pthread_mutex_unlock(&me.lock);
+	pthread_cond_destroy(&me.settled);
+	pthread_mutex_destroy(&me.lock);
+	if (!w.ok && e)
+		*e = w.err;
+	return w.ok;
 }

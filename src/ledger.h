@@ -1,9 +1,10 @@
 /*
- * ledger - group commit: whoever wants to write joins the group that is forming, one leader runs
- * the group in one transaction, nobody is told "done" before the commit.
+ * ledger - group commit: whoever wants to write joins the group that is forming, one thread of the
+ * ledger's own runs the group in one transaction, nobody is told "done" before the commit.
  *
  * It owns the one writing connection. A write that fails is undone alone (savepoint), the others of
- * its group are committed. Any thread may write.
+ * its group are committed. Any thread may write. After each commit the watchers hear what changed,
+ * before the writers do: who was told that a write is done never reads what was before it.
  */
 #ifndef AUTOS_LEDGER_H
 #define AUTOS_LEDGER_H
@@ -11,19 +12,44 @@
 #include "db.h"
 #include "err.h"
 
-/* Runs SQL on the connection it is given, inside a transaction. False undoes what it did. */
+/* Runs SQL on the connection it is given, inside a transaction. False undoes what it did. It must
+ * not block on anything else. */
 typedef bool ledger_fn(struct db *db, void *arg, struct err *e);
+
+/* One write on its way. The caller fills fn, arg, done and owner and keeps it until `done`, from
+ * where it may be submitted again. */
+struct write {
+	ledger_fn *fn;
+	void *arg;
+	void (*done)(struct write *w); /* called once, from the ledger's thread; must not block */
+	void *owner;                   /* the caller's */
+	bool ok;                       /* committed; else nothing of it is in the database and */
+	struct err err;                /* this says why */
+	struct write *next;            /* the ledger's */
+};
+
+/* Hears what a commit changed. Called from the ledger's thread; must not block or write. */
+typedef void ledger_watcher(void *arg, const struct db_note *notes, size_t n);
 
 struct ledger;
 
 /* Opens, locks and migrates the database. NULL on failure. */
 struct ledger *ledger_open(const char *url, struct err *e);
-void ledger_close(struct ledger *l); /* accepts NULL; nobody may be writing */
 
-/* Returns after the commit. False: nothing of this write is in the database. */
+/* Runs what was submitted, then closes. Accepts NULL; nobody may submit any more. */
+void ledger_close(struct ledger *l);
+
+/* At most 4; while no write is under way. */
+void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg);
+
+void ledger_submit(struct ledger *l, struct write *w);
+
+/* Submits and waits. False: nothing of this write is in the database. Never from `done` or from a
+ * watcher. */
 [[nodiscard]] bool ledger_write(struct ledger *l, ledger_fn *fn, void *arg, struct err *e);
 
-/* For reads by the only thread there is (commands); never while other threads write. */
+/* For reads by commands of one thread: only while no write is under way. Everybody else reads
+ * through a connection of their own (DB_READ). */
 struct db *ledger_db(struct ledger *l);
 
 #endif

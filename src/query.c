@@ -22,7 +22,9 @@ static bool read_head(struct db *db, const char *number, struct case_view *v, st
 		     " (SELECT COUNT(*) FROM document d WHERE d.process_id = p.id AND d.state = "
 		     "'failed'),"
 		     " (SELECT COUNT(*) FROM document d WHERE d.process_id = p.id"
-		     "   AND d.state IN ('pending', 'processing'))"
+		     "   AND d.state IN ('pending', 'processing')),"
+		     " j.scope, (SELECT url FROM job_webhook w WHERE w.job_id = j.id"
+		     "   ORDER BY created_ms, url LIMIT 1)"
 		     " FROM process p LEFT JOIN job j ON j.id ="
 		     " (SELECT MAX(id) FROM job WHERE process_id = p.id) WHERE p.number = $1",
 		     db_s(number)))
@@ -52,6 +54,8 @@ static bool read_head(struct db *db, const char *number, struct case_view *v, st
 	v->available = (size_t)db_int(r, 0, 19);
 	v->failed = (size_t)db_int(r, 0, 20);
 	v->pending = (size_t)db_int(r, 0, 21);
+	v->job_scope = db_text(r, 0, 22);
+	v->webhook_url = db_text(r, 0, 23);
 	return true;
 }
 
@@ -86,6 +90,7 @@ static void fill_document(struct doc_view *d, const struct db_rows *r, size_t i)
 		.note = db_text(r, i, 25),
 		.started_ms = db_int(r, i, 26),
 		.finished_ms = db_int(r, i, 27),
+		.wanted = db_int(r, i, 28) != 0,
 	};
 }
 
@@ -97,7 +102,8 @@ static bool read_documents(struct db *db, struct case_view *v, struct err *e)
 		    "SELECT d.id, d.position, d.doc_id, d.origin_id, d.name, d.type, d.type_code,"
 		    " d.filed_at, d.sequence, d.secrecy, d.court, d.degree, d.declared_type,"
 		    " d.declared_size, d.listed, d.state, r.reason, r.error, r.tries, r.source_id, r.size,"
-		    " r.sha256, r.mime, r.ext, r.object_key, r.note, r.started_ms, r.finished_ms"
+		    " r.sha256, r.mime, r.ext, r.object_key, r.note, r.started_ms, r.finished_ms,"
+		    " d.wanted"
 		    " FROM document d LEFT JOIN result r ON r.document_id = d.id"
 		    " WHERE d.process_id = $1 ORDER BY d.position, d.id",
 		    db_i(v->process_id)))

@@ -25,7 +25,7 @@ struct doc_view {
 	int64_t declared_size; /* -1 when the portal did not say */
 	int64_t sequence;      /* -1 when absent */
 	int secrecy;
-	bool listed;
+	bool listed, wanted; /* wanted: a job was asked to fetch it */
 	const char *state, *reason, *error;
 	int64_t tries;
 	const char *source_id, *sha256, *mime, *ext, *object_key, *note; /* "" until available */
@@ -48,6 +48,8 @@ struct case_view {
 	const char *job_state, *outcome, *error;
 	int64_t lease_until_ms, epoch, last_event;
 	int64_t job_created_ms, job_started_ms, job_finished_ms;
+	const char *job_scope;
+	const char *webhook_url; /* the first one of the latest job, "" for none */
 
 	struct doc_view *docs; /* by position */
 	size_t ndocs;

@@ -18,6 +18,7 @@ struct run *run_new(const struct job_lease *l)
 	struct run *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->lease = *l;
+	r->held_at = sys_mono_ms();
 	r->stage = l->relist ? RUN_LIST : RUN_LOAD;
 	if (!cnj_parse(l->number, strlen(l->number), &r->number, &e))
 		die("database: case number: %s", e.text);
@@ -61,6 +62,9 @@ static void load_document(struct run *r, struct run_doc *d, const struct doc_vie
 		d->size = v->size;
 		snprintf(d->sha256, sizeof d->sha256, "%s", v->sha256);
 		d->key = xstrdup(v->object_key);
+	} else if (!v->wanted) {
+		d->place = DOC_DONE;
+		d->unwanted = true;
 	} else if (strcmp(v->state, "failed") == 0) {
 		d->place = DOC_DONE;
 		if (strcmp(v->reason, doc_reason_name(DOC_REASON_DENIED)) == 0)
@@ -137,7 +141,10 @@ static bool write_results(struct run *r, struct db *db, int64_t lease_ms, struct
 		};
 	}
 	assert(n == r->settled);
-	bool ok = job_record_results(db, &r->lease, results, n, sys_wall_ms() + lease_ms, e);
+	int64_t until = sys_wall_ms() + lease_ms;
+	bool ok = job_record_results(db, &r->lease, results, n, until, e);
+	if (ok)
+		r->until_ms = until;
 	xfree(results);
 	return ok;
 }
@@ -145,21 +152,25 @@ static bool write_results(struct run *r, struct db *db, int64_t lease_ms, struct
 /* What the documents say of the whole. */
 static enum outcome outcome_of(const struct run *r, char *error, size_t cap)
 {
-	size_t available = 0, denied = 0;
+	size_t available = 0, denied = 0, unwanted = 0;
 	for (size_t i = 0; i < r->ndocs; i++) {
 		available += r->docs[i].available;
-		denied += !r->docs[i].available && r->docs[i].reason == DOC_REASON_DENIED;
+		unwanted += r->docs[i].unwanted;
+		denied += !r->docs[i].available && !r->docs[i].unwanted &&
+			  r->docs[i].reason == DOC_REASON_DENIED;
 	}
 	error[0] = '\0';
 	if (r->ndocs == 0)
 		return OUTCOME_EMPTY;
 	if (available == r->ndocs)
 		return OUTCOME_COMPLETE;
-	snprintf(error, cap, "%zu of %zu documents could not be had", r->ndocs - available,
-		 r->ndocs);
+	if (available + unwanted == r->ndocs)
+		return OUTCOME_LIMITED;
+	snprintf(error, cap, "%zu of %zu documents could not be had",
+		 r->ndocs - available - unwanted, r->ndocs);
 	if (available > 0)
 		return OUTCOME_PARTIAL;
-	return denied == r->ndocs ? OUTCOME_ACCESS_DENIED : OUTCOME_UPSTREAM_ERROR;
+	return denied == r->ndocs - unwanted ? OUTCOME_ACCESS_DENIED : OUTCOME_UPSTREAM_ERROR;
 }
 
 bool run_write(struct run *r, struct db *db, int64_t lease_ms, struct err *e)
@@ -170,9 +181,11 @@ bool run_write(struct run *r, struct db *db, int64_t lease_ms, struct err *e)
 		return false;
 	if (all_done(r))
 		r->outcome = outcome_of(r, r->error, sizeof r->error);
-	if (r->outcome != OUTCOME_NONE)
-		return job_finish(db, &r->lease, r->outcome, r->error, sys_wall_ms(), e);
-	return true;
+	if (r->outcome == OUTCOME_NONE)
+		return true;
+	bool over, ok = job_finish(db, &r->lease, r->outcome, r->error, sys_wall_ms(), &over, e);
+	r->reopened = ok && !over;
+	return ok;
 }
 
 bool run_written(struct run *r)
@@ -190,7 +203,11 @@ bool run_written(struct run *r)
 		}
 	if (r->outcome == OUTCOME_NONE)
 		return false;
+	if (r->reopened)
+		return true;
 	metric_add(METRIC_jobs_finished, 1);
+	metric_count(FAMILY_jobs_ended, outcome_name(r->outcome));
+	metric_observe(HISTOGRAM_job_run, NULL, (double)(sys_mono_ms() - r->held_at) / 1000);
 	log_info("job finished", "job=%" PRId64 " case=%s outcome=%s documents=%zu",
 		 r->lease.job_id, r->lease.number, outcome_name(r->outcome), r->ndocs);
 	return true;

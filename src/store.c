@@ -38,3 +38,18 @@ bool store_copy_out(struct store *s, const char *key, const char *path, struct e
 {
 	return s->ops->copy_out(s, key, path, e);
 }
+
+bool store_open_object(struct store *s, const char *key, int *fd, int64_t *size, struct err *e)
+{
+	return s->ops->open_object(s, key, fd, size, e);
+}
+
+bool store_erase(struct store *s, const char *folder, struct err *e)
+{
+	return s->ops->erase(s, folder, e);
+}
+
+bool store_check(struct store *s, struct err *e)
+{
+	return s->ops->check(s, e);
+}

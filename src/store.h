@@ -1,5 +1,5 @@
 /*
- * store - where documents stay: a struct of five functions, a folder today.
+ * store - where documents stay: a struct of functions, a folder today.
  *
  * Objects are named by keys such as processos/<20 digits>/documentos/<id>.<ext>, of the characters
  * A-Z a-z 0-9 . _ - and /. A key is visible with all its bytes or not at all. All functions may be
@@ -40,6 +40,14 @@ struct store_ops {
 	/* Makes the object's bytes the file `path`, which must not exist; shares disk space if it
 	 * can. */
 	bool (*copy_out)(struct store *, const char *key, const char *path, struct err *e);
+	/* A descriptor to read the object from, and its size; the caller closes it. NULL for stores
+	 * that clients reach themselves. */
+	bool (*open_object)(struct store *, const char *key, int *fd, int64_t *size, struct err *e);
+	/* Removes every object whose key begins with this folder ("processos/<20 digits>/") and
+	 * makes that durable. None is fine. */
+	bool (*erase)(struct store *, const char *folder, struct err *e);
+	/* Whether an object could be stored now: ERR_FAIL says why not. Leaves nothing behind. */
+	bool (*check)(struct store *, struct err *e);
 	void (*close)(struct store *);
 };
 
@@ -57,5 +65,9 @@ void store_put(struct store *s, struct put **puts, size_t n);
 			      struct err *e);
 [[nodiscard]] bool store_copy_out(struct store *s, const char *key, const char *path,
 				  struct err *e);
+[[nodiscard]] bool store_open_object(struct store *s, const char *key, int *fd, int64_t *size,
+				     struct err *e);
+[[nodiscard]] bool store_erase(struct store *s, const char *folder, struct err *e);
+[[nodiscard]] bool store_check(struct store *s, struct err *e);
 
 #endif

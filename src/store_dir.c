@@ -4,9 +4,10 @@
  * An object is written to a file in tmp/ (or its spool file is linked there), synced, renamed to
  * its key, and the folder it went to is synced: then it is stored. A group shares its syncs: all
  * files are written before the first is waited for, many are synced by one call, each folder once.
- * Objects are read-only files, since an exported document may be a hard link to one.
+ * Objects are read-only files, since an exported document may be a hard link to one. How they are
+ * read is in store_dir_read.c.
  */
-#include "store.h"
+#include "store_dir.h"
 
 #include "sys.h"
 
@@ -14,28 +15,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <linux/fs.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { COPY_BUFFER = 256 << 10, GROUP_MAX = 64, OBJECT_MODE = 0444, FOLDERS_KNOWN = 64 };
-enum { SYNC_TOGETHER = 6 }; /* so many files and more are synced by one call */
-
-struct store_dir {
-	struct store base;
-	char *root, *tmp;
-	_Atomic uint64_t puts;      /* makes names in tmp/ unique */
-	pthread_mutex_t folders;    /* held while folders are made */
-	char *known[FOLDERS_KNOWN]; /* folders whose names are durable, as a ring */
-	size_t next_known;
+enum {
+	GROUP_MAX = 64,
+	SYNC_TOGETHER = 6, /* so many files and more are synced by one call */
+	OBJECT_MODE = 0444,
+	SPACE_LEAST = 16 << 20, /* bytes that must be free */
 };
 
 /* ---- Opening ---- */
@@ -109,10 +104,10 @@ static bool copy_spool(const struct spool *body, int fd, struct err *e)
 {
 	if (body->fd < 0)
 		return sys_write_all(fd, body->mem, body->mem_len, "object", e);
-	char *buffer = xmalloc(COPY_BUFFER);
+	char *buffer = xmalloc(STORE_DIR_BUFFER);
 	bool ok = true;
 	for (int64_t at = 0; ok && at < body->size;) {
-		ssize_t n = spool_read(body, at, buffer, COPY_BUFFER);
+		ssize_t n = spool_read(body, at, buffer, STORE_DIR_BUFFER);
 		ok = n > 0 ? sys_write_all(fd, buffer, (size_t)n, "object", e)
 			   : fail(e, ERR_FAIL, "cannot read the spool file back");
 		at += n;
@@ -283,115 +278,96 @@ static void put_dir(struct store *base, struct put **puts, size_t n)
 			  n - at < GROUP_MAX ? n - at : GROUP_MAX);
 }
 
-/* ---- Reading ---- */
+/* ---- Erasing and checking ---- */
 
-static int open_object(struct store_dir *s, const char *key, struct err *e)
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
-	char *path = xasprintf("%s/%s", s->root, key);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		fail(e, ERR_ABSENT, "object %s is missing", key);
-	else if (fd < 0)
-		fail_errno(e, "object %s", key);
-	xfree(path);
-	return fd;
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-/* From one file to a sink, in order. */
-static bool pump(int fd, const char *key, store_sink *sink, void *arg, struct err *e)
+/* A folder that is made again later must be made durable again. */
+static void forget_folders(struct store_dir *s, const char *dir)
 {
-	char *buffer = xmalloc(COPY_BUFFER);
-	bool ok = true;
-	for (;;) {
-		ssize_t n = read(fd, buffer, COPY_BUFFER);
-		if (n < 0 && errno == EINTR)
+	size_t n = strlen(dir);
+	pthread_mutex_lock(&s->folders);
+	for (size_t i = 0; i < FOLDERS_KNOWN; i++) {
+		const char *known = s->known[i];
+		if (!known || strncmp(known, dir, n) != 0 || (known[n] && known[n] != '/'))
 			continue;
-		if (n < 0)
-			ok = fail_errno(e, "cannot read object %s", key);
-		if (n <= 0)
-			break;
-		if (!(ok = sink(arg, buffer, (size_t)n, e)))
-			break;
+		xfree(s->known[i]);
+		s->known[i] = NULL;
 	}
-	xfree(buffer);
-	return ok;
+	pthread_mutex_unlock(&s->folders);
 }
 
-static bool read_dir(struct store *base, const char *key, store_sink *sink, void *arg,
-		     struct err *e)
+/* Somebody who erases the same may be faster, and the walk stumbles over what is gone. */
+static bool remove_tree(const char *dir)
 {
-	int fd = open_object((struct store_dir *)base, key, e);
-	if (fd < 0)
-		return false;
-	bool ok = pump(fd, key, sink, arg, e);
-	close(fd);
-	return ok;
+	do {
+		if (nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0)
+			return true;
+	} while (errno == ENOENT && access(dir, F_OK) == 0);
+	return errno == ENOENT;
 }
 
-static bool write_sink(void *arg, const void *data, size_t len, struct err *e)
-{
-	return sys_write_all(*(int *)arg, data, len, "document", e);
-}
-
-/* Some file systems (NFS, many in user space) know no flags of renaming. */
-static bool rename_new(const char *from, const char *to)
-{
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-		return true;
-	struct stat st;
-	return errno == EINVAL && lstat(to, &st) != 0 && errno == ENOENT && rename(from, to) == 0;
-}
-
-/*
- * Through a hidden file beside `path`, so that a copy that was cut off is not taken for one. Errors
- * do not say `path`: people's names for documents belong in no log.
- */
-static bool copy_bytes(struct store_dir *s, const char *key, const char *path, struct err *e)
-{
-	int in = open_object(s, key, e);
-	if (in < 0)
-		return false;
-	bool ok = false;
-	const char *slash = strrchr(path, '/');
-	char *folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
-	char *part = xasprintf("%s/.autos-copy", folder);
-	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (out < 0)
-		fail_errno(e, "cannot create a copy in %s", folder);
-	else
-		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
-	if (ok && fsync(out) != 0)
-		ok = fail_errno(e, "cannot sync %s", folder);
-	if (out >= 0 && close(out) != 0 && ok)
-		ok = fail_errno(e, "cannot write a copy in %s", folder);
-	if (ok && !rename_new(part, path))
-		ok = fail_errno(e, "cannot name a copy in %s", folder);
-	if (!ok && out >= 0)
-		unlink(part);
-	xfree(part);
-	xfree(folder);
-	close(in);
-	return ok;
-}
-
-/* A hard link costs nothing and cannot be torn; across file systems the bytes are copied. */
-static bool copy_out_dir(struct store *base, const char *key, const char *path, struct err *e)
+/* Nobody puts objects into a folder that is being erased. */
+static bool erase_dir(struct store *base, const char *folder, struct err *e)
 {
 	struct store_dir *s = (struct store_dir *)base;
-	char *object = xasprintf("%s/%s", s->root, key);
-	bool ok = link(object, path) == 0;
-	int why = errno;
-	xfree(object);
-	if (!ok && why == EEXIST)
-		return fail(e, ERR_FAIL, "cannot copy object %s: its new name exists", key);
-	return ok || copy_bytes(s, key, path, e);
+	char *dir = xasprintf("%s/%s", s->root, folder);
+	size_t n = strlen(dir);
+	assert(dir[n - 1] == '/');
+	dir[n - 1] = '\0';
+	check_key(dir + strlen(s->root) + 1);
+	bool ok = remove_tree(dir) || fail_errno(e, "cannot erase %s", folder);
+	forget_folders(s, dir);
+	*strrchr(dir, '/') = '\0';
+	if (ok && access(dir, F_OK) == 0)
+		ok = sys_fsync_dir(dir, e);
+	xfree(dir);
+	return ok;
+}
+
+/* A byte that reaches the disk; a full one may say so only when it is synced. */
+static bool check_write(struct store_dir *s, struct err *e)
+{
+	char *name = xasprintf("%s/put-check-%d-%" PRIu64, s->tmp, (int)getpid(),
+			       atomic_fetch_add(&s->puts, 1));
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, OBJECT_MODE);
+	bool ok = (fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0) ||
+		  fail_errno(e, "cannot write to %s", s->tmp);
+	if (fd >= 0) {
+		close(fd);
+		unlink(name);
+	}
+	xfree(name);
+	return ok;
+}
+
+static bool check_dir(struct store *base, struct err *e)
+{
+	struct store_dir *s = (struct store_dir *)base;
+	struct statvfs v;
+	if (!check_write(s, e))
+		return false;
+	if (statvfs(s->root, &v) != 0)
+		return fail_errno(e, "%s", s->root);
+	uint64_t space = (uint64_t)v.f_bavail * v.f_frsize;
+	return space >= SPACE_LEAST ||
+	       fail(e, ERR_FAIL, "%s: only %" PRIu64 " MiB are free", s->root, space >> 20);
 }
 
 const struct store_ops store_dir = {
 	.scheme = "dir",
 	.open = open_dir,
 	.put = put_dir,
-	.read = read_dir,
-	.copy_out = copy_out_dir,
+	.read = store_dir_read,
+	.copy_out = store_dir_copy_out,
+	.open_object = store_dir_open_object,
+	.erase = erase_dir,
+	.check = check_dir,
 	.close = close_dir,
 };

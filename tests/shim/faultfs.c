@@ -2,7 +2,7 @@
  * faultfs - preloaded into a program, counts its calls that change the disk and makes the n-th one
  * fail, or kills the program there.
  *
- * - FAULT_CALL=KIND[,KIND]: which calls, of write fsync rename renameat2 open link mkdir
+ * - FAULT_CALL=KIND[,KIND]: which calls, of write fsync rename renameat2 open link mkdir unlink
  * - FAULT_AT=N: the N-th of them, from 1
  * - FAULT_ERRNO=NAME: what it fails with, of EIO (default) ENOSPC EDQUOT EROFS EMFILE EACCES EINVAL
  * - FAULT_STICKY=1: all of them from the N-th on
@@ -11,8 +11,8 @@
  * - FAULT_COUNT_FILE=PATH: at exit, "KIND COUNT" lines for all kinds are written there
  *
  * write: write, pwrite, on regular files. fsync: fsync, fdatasync, syncfs. rename: rename,
- * renameat. open: those that may write or create. Calls that libc makes inside itself are not seen.
- * Keeps no lock: counters are atomic.
+ * renameat. open: those that may write or create. unlink: unlink, remove. Calls that libc makes
+ * inside itself are not seen. Keeps no lock: counters are atomic.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,10 +28,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum kind { WRITE, FSYNC, RENAME, RENAME2, OPEN, LINK, MKDIR, KINDS };
+enum kind { WRITE, FSYNC, RENAME, RENAME2, OPEN, LINK, MKDIR, UNLINK, KINDS };
 
 static const char *const names[KINDS] = {"write", "fsync", "rename", "renameat2",
-					 "open",  "link",  "mkdir"};
+					 "open",  "link",  "mkdir",  "unlink"};
 
 static struct {
 	bool chosen[KINDS];
@@ -264,6 +264,16 @@ int mkdir(const char *path, mode_t mode)
 int mkdirat(int at, const char *path, mode_t mode)
 {
 	CALL(wanted_path(path) ? count(MKDIR) : PASS, REAL(mkdirat)(at, path, mode));
+}
+
+int unlink(const char *path)
+{
+	CALL(wanted_path(path) ? count(UNLINK) : PASS, REAL(unlink)(path));
+}
+
+int remove(const char *path)
+{
+	CALL(wanted_path(path) ? count(UNLINK) : PASS, REAL(remove)(path));
 }
 
 static mode_t mode_of(int flags, va_list ap)

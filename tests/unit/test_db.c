@@ -294,6 +294,30 @@ static void test_second_writer(void **state)
 	assert_int_equal(count(room->db), 1);
 }
 
+/* Whoever else has an account on the machine does not read case files, whatever the umask says. */
+static void test_private_files(void **state)
+{
+	(void)state;
+	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+	char *dir = scratch_make(), *url = xasprintf("sqlite:%s/private.db", dir);
+	struct err e;
+	struct stat st;
+	mode_t before = umask(022);
+	struct db *db = db_open(url, DB_WRITE, &e);
+	umask(before);
+	assert_non_null(db);
+	assert_true(db_exec(db, NULL, &e, "CREATE TABLE private_files (a BIGINT)"));
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		char *path = xasprintf("%s/private.db%s", dir, ends[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0600);
+		xfree(path);
+	}
+	db_close(db);
+	xfree(url);
+	scratch_remove(dir);
+}
+
 static void test_reader_sees_committed_rows(void **state)
 {
 	struct room *room = *state;
@@ -420,6 +444,42 @@ static void test_refused_commit(void **state)
 	assert_int_equal(count(room->db), 1);
 }
 
+/* ---- Notes ---- */
+
+static void note(struct db *db, enum db_note_kind kind, int64_t process, int64_t job)
+{
+	db_note(db, (struct db_note){kind, process, job});
+}
+
+static void test_notes(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	note(r->db, NOTE_CHANGED, 1, 1);
+	assert_int_equal(r->db->nnotes, 0); /* not in a transaction */
+	assert_true(db_begin(r->db, &e));
+	note(r->db, NOTE_CHANGED, 1, 1);
+	note(r->db, NOTE_CHANGED, 1, 1);
+	assert_int_equal(r->db->nnotes, 1);
+	note(r->db, NOTE_READY, 1, 1);
+	note(r->db, NOTE_READY, 2, 1);
+	note(r->db, NOTE_READY, 2, 2);
+	note(r->db, NOTE_CHANGED, 1, 1);
+	assert_int_equal(r->db->nnotes, 5);
+	assert_true(db_commit(r->db, &e));
+	assert_int_equal(r->db->nnotes, 5); /* for whoever hands them out */
+	assert_int_equal(r->db->notes[3].kind, NOTE_READY);
+	assert_int_equal(r->db->notes[3].process_id, 2);
+	assert_int_equal(r->db->notes[3].job_id, 2);
+	assert_true(db_begin(r->db, &e));
+	assert_int_equal(r->db->nnotes, 0);
+	for (int i = 0; i < 100; i++)
+		note(r->db, NOTE_CHANGED, i, i);
+	assert_int_equal(r->db->nnotes, 100);
+	db_rollback(r->db);
+	assert_int_equal(r->db->nnotes, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -436,12 +496,14 @@ int main(void)
 		TEST(test_addresses),
 		TEST(test_not_a_database),
 		TEST(test_second_writer),
+		TEST(test_private_files),
 		TEST(test_reader_sees_committed_rows),
 		TEST(test_reader_cannot_write),
 		TEST(test_reader_without_file),
 		TEST(test_reader_alone),
 		TEST(test_commit_and_rollback),
 		TEST(test_refused_commit),
+		TEST(test_notes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

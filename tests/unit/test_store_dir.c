@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 
 enum { MEMORY = 4096, BIG = 300000 };
 
@@ -536,6 +537,166 @@ static void test_open_errors(void **state)
 	xfree(file);
 }
 
+/* ---- Erasing ---- */
+
+static bool is_there(struct room *r, const char *path)
+{
+	char *full = xasprintf("%s/%s", r->root, path);
+	bool there = access(full, F_OK) == 0;
+	xfree(full);
+	return there;
+}
+
+/* One case goes, with its folders; a case whose number begins the same stays. */
+static void test_erase(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+	assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
+	assert_true(put(r, "processos/1/more/deep/c.pdf", "c", 1, &e));
+	assert_true(put(r, "processos/12/documentos/a.pdf", "other", 5, &e));
+	char *exported = xasprintf("%s/exported", r->dir), *text = NULL;
+	assert_true(store_copy_out(r->store, "processos/1/documentos/a.pdf", exported, &e));
+	assert_true(store_erase(r->store, "processos/1/", &e));
+	absent(r, "processos/1/documentos/a.pdf");
+	assert_false(is_there(r, "processos/1"));
+	assert_true(is_there(r, "processos"));
+	holds(r, "processos/12/documentos/a.pdf", "other", 5);
+	assert_true(sys_read_file(exported, 10, &text, NULL, &e)); /* people's own files stay */
+	assert_string_equal(text, "a");
+	xfree(text);
+	xfree(exported);
+}
+
+/* The folders were known to be durable; they are made again. */
+static void test_put_after_erase(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	for (int i = 0; i < 3; i++) {
+		assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+		assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
+		holds(r, "processos/1/documentos/a.pdf", "a", 1);
+		assert_true(store_erase(r->store, "processos/1/", &e));
+		assert_false(is_there(r, "processos/1"));
+	}
+}
+
+static void test_erase_nothing(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(store_erase(r->store, "processos/1/", &e)); /* not even its parent */
+	assert_true(put(r, "processos/2/documentos/a.pdf", "a", 1, &e));
+	assert_true(store_erase(r->store, "processos/1/", &e));
+	holds(r, "processos/2/documentos/a.pdf", "a", 1);
+}
+
+static void test_erase_refused(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	char *folder = xasprintf("%s/processos/1/documentos", r->root);
+	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+	assert_int_equal(chmod(folder, 0555), 0);
+	bool root = geteuid() == 0;
+	if (root) /* whom no mode stops */
+		assert_int_equal(seteuid(65534), 0);
+	bool ok = store_erase(r->store, "processos/1/", &e);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(folder, 0700), 0);
+	assert_false(ok);
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "processos/1/");
+	holds(r, "processos/1/documentos/a.pdf", "a", 1);
+	assert_true(store_erase(r->store, "processos/1/", &e));
+	assert_false(is_there(r, "processos/1"));
+	xfree(folder);
+}
+
+/* ---- Descriptors ---- */
+
+static void test_open_object(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	int fd = -1;
+	int64_t size = -1;
+	char text[10] = "";
+	assert_true(put(r, "k/doc.txt", "bytes", 5, &e));
+	assert_true(store_open_object(r->store, "k/doc.txt", &fd, &size, &e));
+	assert_int_equal(size, 5);
+	assert_int_equal(read(fd, text, sizeof text), 5);
+	assert_string_equal(text, "bytes");
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	assert_false(store_open_object(r->store, "k/none.txt", &fd, &size, &e));
+	assert_error(&e, ERR_ABSENT);
+	assert_false(store_open_object(r->store, "k", &fd, &size, &e)); /* a folder */
+	assert_error(&e, ERR_ABSENT);
+	assert_int_equal(fd, -1);
+}
+
+/* ---- Whether an object could be stored ---- */
+
+static uint64_t little; /* bytes that are said to be free; 0 = the truth */
+
+/* In place of the C library's. */
+int statvfs(const char *path, struct statvfs *v)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : fstatvfs(fd, v);
+	if (fd >= 0)
+		close(fd);
+	if (result == 0 && little)
+		v->f_bavail = little / v->f_frsize;
+	return result;
+}
+
+static void test_check(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(store_check(r->store, &e));
+	assert_int_equal(in_tmp(r), 0);
+	little = 15 << 20;
+	assert_false(store_check(r->store, &e));
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "only 15 MiB are free");
+	assert_says(&e, r->root);
+	little = 16 << 20;
+	assert_true(store_check(r->store, &e));
+	little = 0;
+	assert_int_equal(in_tmp(r), 0);
+}
+
+static void test_check_cannot_write(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	struct rlimit old, none;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	assert_int_equal(sigaction(SIGXFSZ, &ignore, &before), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	bool ok = store_check(r->store, &e);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &before, NULL), 0);
+	assert_false(ok);
+	assert_error(&e, ERR_FAIL);
+	assert_int_equal(in_tmp(r), 0);
+	char *tmp = xasprintf("%s/tmp", r->root);
+	assert_int_equal(rmdir(tmp), 0);
+	assert_false(store_check(r->store, &e));
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, tmp);
+	xfree(tmp);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -557,6 +718,13 @@ int main(void)
 		TEST(test_half_written),
 		TEST(test_sweep_at_open),
 		TEST(test_open_errors),
+		TEST(test_erase),
+		TEST(test_put_after_erase),
+		TEST(test_erase_nothing),
+		TEST(test_erase_refused),
+		TEST(test_open_object),
+		TEST(test_check),
+		TEST(test_check_cannot_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
