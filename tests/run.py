@@ -101,7 +101,7 @@ def main():
     work = []
     if args.only in (None, "lint"):
         work += [(f"lint {os.path.basename(s)}", lint, os.path.join(ROOT, s))
-                 for s in ("tests/lint.sh", "tests/layers.py", "tests/docs.py")]
+                 for s in ("tests/lint.sh", "tests/layers.py", "tests/docs.py", "tests/openapi.py")]
     if args.only in (None, "unit"):
         work += [(os.path.basename(t), unit, t) for t in sorted(glob.glob(f"{tests}/test_*"))
                  if not t.endswith(".d")]
