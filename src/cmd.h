@@ -27,6 +27,11 @@ enum {
 struct cmd_line {
 	const char *out;     /* -o, --output */
 	const char *max_age; /* --max-age */
+	const char *listen;  /* --listen */
+	const char *role;    /* --role */
+	const char *email;   /* --email */
+	const char *expires; /* --expires */
+	const char *label;   /* --label */
 	bool json;           /* --json */
 	bool quiet;          /* -q, --quiet */
 	bool watch;          /* -w, --watch */
@@ -41,12 +46,13 @@ struct cmd {
 	const char *usage;   /* behind the name */
 	const char *summary; /* one line */
 	const char *help;    /* options and behaviour */
-	const char *options; /* letters: o q w j(son) m(ax-age) a(ll) d(markdown) */
+	const char *options; /* letters: o q w j(son) m(ax-age) a(ll) d(markdown) l(isten) r(ole)
+			      * e(mail) e(x)pires la(b)el */
 	int (*run)(const struct cmd_line *l, struct config *c);
 };
 
-extern const struct cmd cmd_get, cmd_retry, cmd_status, cmd_verify, cmd_config, cmd_migrate,
-	cmd_version;
+extern const struct cmd cmd_get, cmd_retry, cmd_serve, cmd_status, cmd_verify, cmd_user, cmd_key,
+	cmd_cancel, cmd_config, cmd_migrate, cmd_version;
 
 /* Reads all words as case numbers, each once; a line on stderr for each bad one. False: exit 2. */
 [[nodiscard]] bool cmd_numbers(const struct cmd_line *l, struct cnj **out, size_t *n);

@@ -4,6 +4,8 @@
  */
 #include "cmd.h"
 
+#include "cmd_remote.h"
+#include "control.h"
 #include "export.h"
 #include "job.h"
 #include "ledger.h"
@@ -30,13 +32,16 @@ struct work {
 	struct cnj *numbers;
 	size_t n;
 	bool retry;
-	struct ledger *ledger;
+	struct control *control; /* a service runs: it does the work */
+	struct ledger *ledger;   /* else we do, and the database is ours */
+	struct db *db;           /* for reading: the ledger's, or one of our own */
 	struct store *store;
 	struct worker *worker;
 	int64_t *jobs; /* those that must run */
 	size_t njobs;
-	bool *asked;  /* by number: a job runs for it */
-	bool trouble; /* our own storage failed; said once, at the end */
+	const struct cnj **watched; /* their cases */
+	bool *asked;                /* by number: a job runs for it */
+	bool trouble;               /* our own storage failed; said once, at the end */
 	int status;
 };
 
@@ -78,20 +83,46 @@ static bool release_all(struct db *db, void *arg, struct err *e)
 	return job_release_all(db, sys_wall_ms(), e);
 }
 
+/* The database is the running service's, or ours. */
+static bool open_database(struct work *w, struct err *e)
+{
+	struct err why;
+	w->control = control_open(w->config, &why);
+	if (w->control) {
+		w->db = db_open(w->config->database_url, DB_READ, e);
+		return w->db != NULL;
+	}
+	if (why.kind != ERR_ABSENT) {
+		*e = why;
+		return false;
+	}
+	w->ledger = ledger_open(w->config->database_url, e);
+	if (!w->ledger)
+		return false;
+	w->db = ledger_db(w->ledger);
+	/* We hold the only lock on this database: whoever held a lease in it is gone. */
+	return !w->db->ops->exclusive || ledger_write(w->ledger, release_all, NULL, e);
+}
+
 static bool open_storage(struct work *w, struct err *e)
 {
 	if (!prepare_folder(w->out, e))
 		return false;
 	if (!sys_mkdirs(w->config->data_dir, 0700, e))
 		return err_prefix(e, "data_dir: ");
-	w->ledger = ledger_open(w->config->database_url, e);
-	if (!w->ledger)
+	if (!open_database(w, e))
 		return false;
-	/* We hold the only lock on this database: whoever held a lease in it is gone. */
-	if (ledger_db(w->ledger)->ops->exclusive && !ledger_write(w->ledger, release_all, NULL, e))
-		return false;
-	w->store = store_open(w->config->store_url, true, e);
+	w->store = store_open(w->config->store_url, w->ledger != NULL, e);
 	return w->store != NULL;
+}
+
+static void close_storage(struct work *w)
+{
+	store_close(w->store);
+	if (w->control)
+		db_close(w->db);
+	control_close(w->control);
+	ledger_close(w->ledger);
 }
 
 /* ---- Jobs ---- */
@@ -125,7 +156,7 @@ static bool ask(struct work *w, size_t i, struct err *e)
 	struct asking a = {.number = w->numbers[i].digits, .relist = true, .retry = w->retry};
 	struct case_view v = {0};
 	struct err why;
-	bool known = query_case_head(ledger_db(w->ledger), a.number, &v, &why);
+	bool known = query_case_head(w->db, a.number, &v, &why);
 	if (!known && why.kind != ERR_ABSENT) {
 		*e = why;
 		return false;
@@ -135,7 +166,9 @@ static bool ask(struct work *w, size_t i, struct err *e)
 	case_view_release(&v);
 	if (!w->retry && done && !a.relist)
 		return true;
-	if (!ledger_write(w->ledger, ask_one, &a, &why)) {
+	struct remote r = {.control = w->control, .db = w->db, .config = w->config};
+	if (w->control ? !remote_ask(&r, &w->numbers[i], w->retry, &why)
+		       : !ledger_write(w->ledger, ask_one, &a, &why)) {
 		if (why.kind != ERR_ABSENT) {
 			*e = why;
 			return false;
@@ -149,6 +182,7 @@ static bool ask(struct work *w, size_t i, struct err *e)
 		return true;
 	}
 	w->asked[i] = true;
+	w->watched[w->njobs] = &w->numbers[i];
 	w->jobs[w->njobs++] = a.ticket.job_id;
 	return true;
 }
@@ -159,7 +193,7 @@ static bool any_work(struct work *w, bool *needed, struct err *e)
 	for (size_t i = 0; i < w->n && !*needed; i++) {
 		struct case_view v = {0};
 		struct err why;
-		bool known = query_case_head(ledger_db(w->ledger), w->numbers[i].digits, &v, &why);
+		bool known = query_case_head(w->db, w->numbers[i].digits, &v, &why);
 		if (!known && why.kind != ERR_ABSENT) {
 			*e = why;
 			return false;
@@ -205,6 +239,25 @@ static int status_of_end(enum worker_end end)
 	return EXIT_TROUBLE;
 }
 
+/* The service does it; we watch. */
+static int watch_jobs(struct work *w, struct progress *p, struct err *e)
+{
+	struct remote r = {.control = w->control,
+			   .db = w->db,
+			   .config = w->config,
+			   .progress = p,
+			   .caught = &caught};
+	for (size_t i = 0; i < w->n; i++)
+		if (!ask(w, i, e))
+			return EXIT_TROUBLE;
+	bool ok = remote_watch(&r, w->watched, w->njobs, e);
+	progress_end(p);
+	return ok                      ? EXIT_COMPLETE
+	       : e->kind == ERR_DENIED ? EXIT_PORTAL
+	       : caught                ? 128 + caught
+				       : EXIT_TROUBLE;
+}
+
 /* Runs all jobs; the status is COMPLETE when each became final, whatever the outcome. */
 static int run_jobs(struct work *w, struct err *e)
 {
@@ -215,6 +268,8 @@ static int run_jobs(struct work *w, struct err *e)
 	if (!needed)
 		return EXIT_COMPLETE;
 	progress_init(&p, w->line->quiet);
+	if (w->control)
+		return watch_jobs(w, &p, e);
 	if (!make_worker(w, &p, e))
 		return e->kind == ERR_DENIED ? EXIT_PORTAL : EXIT_TROUBLE;
 	for (size_t i = 0; i < w->n; i++)
@@ -272,7 +327,7 @@ static int conclude(struct work *w, const struct cnj *n)
 	struct export_result x = {0};
 	struct err e;
 	int status = EXIT_TROUBLE;
-	if (!query_case(ledger_db(w->ledger), n->digits, &v, &e)) {
+	if (!query_case(w->db, n->digits, &v, &e)) {
 		if (!w->trouble)
 			cmd_fail(&e, EXIT_TROUBLE);
 	} else if ((v.ndocs || w->line->json || cmd_exit_for(v.outcome) == EXIT_COMPLETE) &&
@@ -304,6 +359,7 @@ static int work(const struct cmd_line *l, struct config *c, bool retry)
 	}
 	w.jobs = xcalloc(w.n, sizeof *w.jobs);
 	w.asked = xcalloc(w.n, sizeof *w.asked);
+	w.watched = xcalloc(w.n, sizeof *w.watched);
 	catch_signals();
 	if (!open_storage(&w, &e)) {
 		w.status = cmd_fail(&e, EXIT_TROUBLE);
@@ -323,9 +379,9 @@ static int work(const struct cmd_line *l, struct config *c, bool retry)
 	}
 	running = NULL;
 	worker_free(w.worker);
-	store_close(w.store);
-	ledger_close(w.ledger);
+	close_storage(&w);
 	xfree(w.asked);
+	xfree(w.watched);
 	xfree(w.jobs);
 	xfree(w.numbers);
 	return w.status;

@@ -14,23 +14,21 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get, &cmd_retry, &cmd_status, &cmd_verify, &cmd_config, &cmd_migrate, &cmd_version,
+	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel,  &cmd_verify,
+	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
 
 static const struct option long_options[] = {
-	{"output", required_argument, NULL, 'o'},
-	{"quiet", no_argument, NULL, 'q'},
-	{"watch", no_argument, NULL, 'w'},
-	{"json", no_argument, NULL, 'j'},
-	{"max-age", required_argument, NULL, 'm'},
-	{"all", no_argument, NULL, 'a'},
-	{"markdown", no_argument, NULL, 'd'},
-	{"config", required_argument, NULL, 'C'},
-	{"set", required_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+	{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
+	{"watch", no_argument, NULL, 'w'},         {"json", no_argument, NULL, 'j'},
+	{"max-age", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'a'},
+	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
+	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
+	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
+	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
+	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 static void print_help(void)
@@ -90,6 +88,21 @@ static bool take(struct parsed *p, int letter)
 		break;
 	case 'd':
 		p->line.markdown = true;
+		break;
+	case 'l':
+		p->line.listen = optarg;
+		break;
+	case 'r':
+		p->line.role = optarg;
+		break;
+	case 'e':
+		p->line.email = optarg;
+		break;
+	case 'x':
+		p->line.expires = optarg;
+		break;
+	case 'b':
+		p->line.label = optarg;
 		break;
 	case 'C':
 		p->file = optarg;
