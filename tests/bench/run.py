@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""autos beside curl --parallel, rclone and aria2c: the same files, the same origin, one run.
+"""autos beside curl --parallel, rclone and aria2c: the same files, the same origin, one run; and its
+service under load (service.py).
 
 Each round runs every tool once, in turn, so that a noisy neighbour hits all of them. Medians and
 ratios are printed; nothing is asserted.
@@ -15,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import service  # noqa: E402
 from origin import Origin  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -114,17 +116,27 @@ def memory(documents, size, scratch):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("part", nargs="?", choices=["downloads", "service"], help="default: both")
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--parallel", type=int, default=32)
-    p.add_argument("--scratch", help="where everything is written (default: the temporary directory)")
-    p.add_argument("--only", choices=["small", "large", "memory"])
+    p.add_argument("--parallel", type=int, default=32, help="downloads: files at once")
+    p.add_argument("--seconds", type=int, default=3, help="service: length of one measurement")
+    p.add_argument("--scratch", help="where everything is written (default: the temporary directory for downloads, "
+                                     "build for the service)")
+    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue"])
     a = p.parse_args()
-    if a.only in (None, "small"):
+
+    def wanted(part, name):
+        return a.part in (None, part) and a.only in (None, name)
+
+    if wanted("downloads", "small"):
         compare("2,000 documents of 60 KB", 2000, 60_000, a.parallel, a.rounds, a.scratch)
-    if a.only in (None, "large"):
+    if wanted("downloads", "large"):
         compare("40 documents of 20 MB", 40, 20_000_000, a.parallel, a.rounds, a.scratch)
-    if a.only in (None, "memory"):
+    if wanted("downloads", "memory"):
         memory(32, 200_000_000, a.scratch)
+    parts = [name for name in ("speed", "queue") if wanted("service", name)]
+    if parts:
+        service.measure(a.rounds, a.seconds, parts, a.scratch)
 
 
 if __name__ == "__main__":
