@@ -38,7 +38,9 @@ static bool refused_now(struct api_call *c)
 {
 	if (api_refused_case(c))
 		return true;
-	if (strcmp(c->view.job_state, "failed") != 0 || c->view.consulted_ms >= c->asked_ms)
+	/* A job that was there already had its list. */
+	if (c->ticket.adopted || strcmp(c->view.job_state, "failed") != 0 ||
+	    c->view.consulted_ms >= c->asked_ms)
 		return false;
 	api_problem(c, "portal-error", "%s",
 		    *c->view.error ? c->view.error : "the portal gave no case data");

@@ -387,6 +387,19 @@ def test_polling_with_get_does_not_ask_the_portal_again(service, sim):
     assert service.finished(CASE)["outcome"] == "complete"
 
 
+def test_a_refresh_joins_a_job_that_ends_with_gaps(service, sim):
+    """The portal did answer: documents that are missing are no reason for a 502."""
+    sim.script("binario stall=header")
+    first = service.get(service.path(CASE), headers={"Prefer": "respond-async"}).json["job_id"]
+    lib.until(lambda: service.status(CASE)["processing_documents"], "the list")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        refresh = pool.submit(service.post, service.path(CASE, "refresh"), headers={"Prefer": "wait=60"})
+        lib.until(lambda: "autos_http_waiting 1" in service.call("GET", "/metrics", key="admin").body.decode(), "the request to wait")
+        sim.script("binario document=7 answer=codex-500")
+        a = refresh.result()
+    assert (a.status, a.json["job_id"], a.json["job_status"]) == (200, first, "failed")
+
+
 def test_an_active_job_is_adopted_and_widened(service, sim):
     sim.script("* stall=header")
     a = service.get(service.path(CASE) + "?auto_download=false", headers={"Prefer": "respond-async"})
