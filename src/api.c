@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "probe.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +35,9 @@ static bool prepare(struct api *a, struct err *e)
 	ledger_watch(a->o.ledger, keyring_notes, a->keyring);
 	if (!ledger_write(a->o.ledger, read_secret, hex, e))
 		return false;
-	for (size_t i = 0; i < LINK_SECRET; i++) {
-		unsigned char high = (unsigned char)hex[2 * i], low = (unsigned char)hex[2 * i + 1];
-		high = high <= '9' ? high - '0' : high - 'a' + 10;
-		low = low <= '9' ? low - '0' : low - 'a' + 10;
-		a->link_secret[i] = (unsigned char)(high << 4 | low);
-	}
+	for (size_t i = 0; i < LINK_SECRET; i++)
+		a->link_secret[i] =
+			(unsigned char)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
 	a->probe = probe_new(a->config, e);
 	return a->probe && api_check_limits(a->config->rate_limit_routes, e);
 }

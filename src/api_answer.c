@@ -7,6 +7,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "sys.h"
+#include "text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -286,19 +287,6 @@ static void add_limits(struct api_call *c)
 	api_header(c, "X-RateLimit-Reset", "%" PRId64, sys_wall_ms() / 1000 + reset_s);
 }
 
-static bool origin_allowed(const char *list, const char *origin)
-{
-	size_t n = strlen(origin);
-	for (const char *p = list; *p;) {
-		p += strspn(p, ", ");
-		size_t len = strcspn(p, ", ");
-		if ((len == 1 && *p == '*') || (len && len == n && memcmp(p, origin, n) == 0))
-			return true;
-		p += len;
-	}
-	return false;
-}
-
 /* CORS (Fetch standard): without credentials, since keys travel in a header of their own. */
 static void add_cors(struct api_call *c)
 {
@@ -308,7 +296,7 @@ static void add_cors(struct api_call *c)
 	api_header(c, "Vary", "Origin");
 	const char *origin = api_request_header(c->request, "Origin");
 	if (!origin || strlen(origin) > 300 || strpbrk(origin, "\r\n") ||
-	    !origin_allowed(list, origin))
+	    (!text_in_list(list, "*", 1) && !text_in_list(list, origin, strlen(origin))))
 		return;
 	api_header(c, "Access-Control-Allow-Origin", "%s", origin);
 	api_header(c, "Access-Control-Expose-Headers",

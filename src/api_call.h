@@ -11,6 +11,7 @@
 #include "http_head.h"
 #include "idem.h"
 #include "job.h"
+#include "json_value.h"
 #include "keyring.h"
 #include "link.h"
 #include "query.h"
@@ -220,10 +221,7 @@ void api_next_link(struct api_call *c, const char *cursor);
 
 /* ---- api_view.c: facts as JSON ---- */
 
-json_t *view_text(const char *s); /* null for "" */
-json_t *view_time(int64_t ms);    /* null for 0 */
-json_t *view_count(int64_t n);    /* null below 0 */
-json_t *view_id(int64_t id);      /* as text; null for 0 */
+json_t *view_id(int64_t id); /* as text; null for 0 */
 json_t *view_job(const struct job_row *j);
 json_t *view_process(const struct case_row *p); /* full_data and documents are null */
 /* The portal's own answer: the detail, else the list; null when there is none. */
@@ -239,6 +237,8 @@ json_t *view_file_document(struct api *a, const struct doc_view *d, int64_t now_
 /* When links that are made now expire, and until when an answer with them may be given again. */
 int64_t view_link_expires_s(const struct api *a, int64_t now_ms);
 int64_t view_link_fresh_ms(const struct api *a, int64_t now_ms);
+/* The id that clients know a document by: its id of origin, or the portal's when it has none. */
+const char *view_document_id(const struct doc_view *d);
 /* By its own id, its id of origin or an alias; NULL when the case holds none. */
 const struct doc_view *view_find_document(const struct case_view *v, const char *id);
 char *view_link(struct api *a, const struct doc_view *d, int64_t now_ms); /* xfree */

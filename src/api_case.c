@@ -63,11 +63,11 @@ static json_t *status_object(struct api_call *c)
 		json_array_append_new(docs, view_status_document(c->api, &v->docs[i], now));
 	}
 	const char *status = view_status(v);
-	json_object_set_new(o, "process_number", view_text(v->number));
-	json_object_set_new(o, "status", view_text(status));
-	json_object_set_new(o, "overall_status", view_text(status));
-	json_object_set_new(o, "outcome", view_text(v->outcome));
-	json_object_set_new(o, "error_message", view_text(v->error));
+	json_object_set_new(o, "process_number", json_value_text(v->number));
+	json_object_set_new(o, "status", json_value_text(status));
+	json_object_set_new(o, "overall_status", json_value_text(status));
+	json_object_set_new(o, "outcome", json_value_text(v->outcome));
+	json_object_set_new(o, "error_message", json_value_text(v->error));
 	json_object_set_new(o, "total_documents", json_integer((json_int_t)v->ndocs));
 	json_object_set_new(o, "completed_documents", json_integer((json_int_t)v->available));
 	json_object_set_new(o, "failed_documents", json_integer((json_int_t)v->failed));
@@ -78,12 +78,12 @@ static json_t *status_object(struct api_call *c)
 		json_real(view_progress((int64_t)v->ndocs, (int64_t)(v->available + v->failed),
 					view_final(status))));
 	json_object_set_new(o, "job_id", view_id(v->job_id));
-	json_object_set_new(o, "webhook_url", view_text(v->webhook_url));
+	json_object_set_new(o, "webhook_url", json_value_text(v->webhook_url));
 	json_object_set_new(o, "webhook_sent", json_false());
 	json_object_set_new(o, "webhook_sent_at", json_null());
-	json_object_set_new(o, "created_at", view_time(v->job_created_ms));
-	json_object_set_new(o, "started_at", view_time(v->job_started_ms));
-	json_object_set_new(o, "completed_at", view_time(v->job_finished_ms));
+	json_object_set_new(o, "created_at", json_value_time(v->job_created_ms));
+	json_object_set_new(o, "started_at", json_value_time(v->job_started_ms));
+	json_object_set_new(o, "completed_at", json_value_time(v->job_finished_ms));
 	json_object_set_new(o, "documents", docs);
 	return o;
 }

@@ -53,7 +53,7 @@ static bool refused_now(struct api_call *c)
 static void set_job(const struct api_call *c, json_t *o)
 {
 	json_object_set_new(o, "job_id", view_id(c->view.job_id));
-	json_object_set_new(o, "job_status", view_text(c->view.job_state));
+	json_object_set_new(o, "job_status", json_value_text(c->view.job_state));
 }
 
 /* 200, or 202 when it goes on without this request. Takes over the object. */
@@ -72,8 +72,8 @@ static enum api_step refreshed(struct api_call *c)
 		      json_pack("{s:s, s:s, s:o, s:I}", "process_number", c->number.digits,
 				"message",
 				done ? "the portal was asked again" : "the portal is being asked",
-				"updated_at", view_time(c->view.updated_ms), "total_documents",
-				(json_int_t)view_total(&c->view)));
+				"updated_at", json_value_time(c->view.updated_ms),
+				"total_documents", (json_int_t)view_total(&c->view)));
 }
 
 static enum api_step await_list(struct api_call *c)
@@ -145,16 +145,16 @@ static json_t *document_json(struct api_call *c, const struct doc_view *d)
 	int64_t now = sys_wall_ms();
 	bool got = strcmp(d->state, "available") == 0;
 	char *url = got ? view_link(c->api, d, now) : NULL;
-	json_t *o =
-		json_pack("{s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "message",
-			  !got             ? "the document is being fetched"
-			  : c->ticket.idle ? "the document was stored before"
-					   : "the document is stored",
-			  "document_id", view_text(*d->origin_id ? d->origin_id : d->doc_id),
-			  "uuid", view_text(d->doc_id), "name", view_name(d), "size",
-			  view_count(d->size), "sha256", view_text(d->sha256), "s3_key",
-			  view_text(d->object_key), "download_url", view_text(url), "expires_in",
-			  view_count(got ? view_link_expires_s(c->api, now) - now / 1000 : -1));
+	json_t *o = json_pack(
+		"{s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "message",
+		!got             ? "the document is being fetched"
+		: c->ticket.idle ? "the document was stored before"
+				 : "the document is stored",
+		"document_id", json_value_text(view_document_id(d)), "uuid",
+		json_value_text(d->doc_id), "name", view_name(d), "size", json_value_count(d->size),
+		"sha256", json_value_text(d->sha256), "s3_key", json_value_text(d->object_key),
+		"download_url", json_value_text(url), "expires_in",
+		json_value_count(got ? view_link_expires_s(c->api, now) - now / 1000 : -1));
 	xfree(url);
 	return o;
 }
@@ -209,12 +209,12 @@ static json_t *result_of(const struct doc_view *d)
 {
 	bool got = strcmp(d->state, "available") == 0, failed = strcmp(d->state, "failed") == 0;
 	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o}", "document_id",
-			 view_text(*d->origin_id ? d->origin_id : d->doc_id), "uuid",
-			 view_text(d->doc_id), "name", view_name(d), "status",
+			 json_value_text(view_document_id(d)), "uuid", json_value_text(d->doc_id),
+			 "name", view_name(d), "status",
 			 got      ? "success"
 			 : failed ? "failed"
 				  : "pending",
-			 "size", view_count(d->size), "error", view_text(d->error));
+			 "size", json_value_count(d->size), "error", json_value_text(d->error));
 }
 
 static enum api_step all_downloaded(struct api_call *c)

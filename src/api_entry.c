@@ -22,11 +22,11 @@ static json_t *brief_documents(const struct case_view *v)
 	json_t *list = json_array();
 	for (size_t i = 0; i < v->ndocs; i++) {
 		const struct doc_view *d = &v->docs[i];
-		json_array_append_new(
-			list, json_pack("{s:o, s:o, s:o, s:o}", "id",
-					view_text(*d->origin_id ? d->origin_id : d->doc_id), "uuid",
-					view_text(d->doc_id), "name", view_text(view_name(d)),
-					"status", view_text(d->state)));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "id",
+						      json_value_text(view_document_id(d)), "uuid",
+						      json_value_text(d->doc_id), "name",
+						      json_value_text(view_name(d)), "status",
+						      json_value_text(d->state)));
 	}
 	return list;
 }
@@ -154,7 +154,7 @@ static bool read_head(struct api_call *c, bool *known)
 static bool check_webhook(struct api_call *c, const char *url)
 {
 	struct err e;
-	bool production = strcmp(c->api->config->environment, "production") == 0;
+	bool production = config_is_production(c->api->config);
 	if (!url || webhook_url_check(url, production, &e))
 		return true;
 	api_problem(c, "invalid-webhook-url", "%s", e.text);

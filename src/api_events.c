@@ -48,7 +48,7 @@ static void add_event(struct api_stream *s, int64_t seq, const char *event, json
 static json_t *progress(const struct job_row *j, int64_t seq, int64_t at_ms)
 {
 	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:f}", "job_id", view_id(j->id),
-			 "seq", seq ? json_integer(seq) : json_null(), "at", view_time(at_ms),
+			 "seq", seq ? json_integer(seq) : json_null(), "at", json_value_time(at_ms),
 			 "process_number", j->number, "status", j->state, "total_documents",
 			 (json_int_t)j->total, "completed_documents", (json_int_t)j->available,
 			 "failed_documents", (json_int_t)j->failed, "progress_percentage",
@@ -60,15 +60,15 @@ static void add_row(struct api_stream *s, const struct event_row *e, const struc
 	if (strcmp(e->kind, "document") == 0) {
 		add_event(s, e->seq, "document",
 			  json_pack("{s:o, s:I, s:o, s:s, s:s}", "job_id", view_id(s->job_id),
-				    "seq", (json_int_t)e->seq, "at", view_time(e->at_ms), "uuid",
-				    e->subject, "status", e->state));
+				    "seq", (json_int_t)e->seq, "at", json_value_time(e->at_ms),
+				    "uuid", e->subject, "status", e->state));
 		return;
 	}
 	bool done = strcmp(e->kind, "done") == 0 && e->seq == j->last_event;
 	json_t *o = progress(j, e->seq, e->at_ms);
 	if (done) {
-		json_object_set_new(o, "outcome", view_text(j->outcome));
-		json_object_set_new(o, "error_message", view_text(j->error));
+		json_object_set_new(o, "outcome", json_value_text(j->outcome));
+		json_object_set_new(o, "error_message", json_value_text(j->error));
 	}
 	add_event(s, e->seq, done ? "done" : "progress", o);
 }

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "sys.h"
+#include "text.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -15,18 +16,6 @@
 #include <string.h>
 
 /* ---- The client's address ---- */
-
-static bool in_list(const char *list, const char *word, size_t n)
-{
-	for (const char *p = list; *p;) {
-		p += strspn(p, ", ");
-		size_t len = strcspn(p, ", ");
-		if (len && len == n && memcmp(p, word, n) == 0)
-			return true;
-		p += len;
-	}
-	return false;
-}
 
 /*
  * Behind trusted proxies the client is the last address of X-Forwarded-For that is none of them;
@@ -38,7 +27,7 @@ static void find_client(struct api_call *c)
 	const char *list = api_request_header(c->request, "X-Forwarded-For");
 	unsigned char ignored[16];
 	snprintf(c->client, sizeof c->client, "%s", peer);
-	if (!*trusted || !list || !in_list(trusted, peer, strlen(peer)))
+	if (!*trusted || !list || !text_in_list(trusted, peer, strlen(peer)))
 		return;
 	for (const char *end = list + strlen(list); end > list;) {
 		const char *start = end;
@@ -53,7 +42,7 @@ static void find_client(struct api_call *c)
 		if (inet_pton(AF_INET, one, ignored) != 1 && inet_pton(AF_INET6, one, ignored) != 1)
 			return;
 		snprintf(c->client, sizeof c->client, "%s", one);
-		if (!in_list(trusted, one, strlen(one)))
+		if (!text_in_list(trusted, one, strlen(one)))
 			return;
 		end = start > list ? start - 1 : list;
 	}

@@ -15,12 +15,12 @@ static json_t *key_json(const struct key_view *k)
 	json_t *o = json_object();
 	json_object_set_new(o, "id", json_integer(k->id));
 	json_object_set_new(o, "user_id", json_integer(k->user_id));
-	json_object_set_new(o, "label", view_text(k->label));
+	json_object_set_new(o, "label", json_value_text(k->label));
 	json_object_set_new(o, "hint", json_string(k->hint));
-	json_object_set_new(o, "created_at", view_time(k->created_ms));
-	json_object_set_new(o, "expires_at", view_time(k->expires_ms));
-	json_object_set_new(o, "revoked_at", view_time(k->revoked_ms));
-	json_object_set_new(o, "last_used_at", view_time(k->last_used_ms));
+	json_object_set_new(o, "created_at", json_value_time(k->created_ms));
+	json_object_set_new(o, "expires_at", json_value_time(k->expires_ms));
+	json_object_set_new(o, "revoked_at", json_value_time(k->revoked_ms));
+	json_object_set_new(o, "last_used_at", json_value_time(k->last_used_ms));
 	return o;
 }
 

@@ -212,10 +212,10 @@ static json_t *batch_item(const struct batch_row *r, const char **status)
 	*status = r->consulted ? "found" : final || !r->job_id ? "failed" : "pending";
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "process_number",
 			 r->number, "status", *status, "job_id", view_id(r->job_id), "job_status",
-			 view_text(r->job_state), "outcome", view_text(r->outcome), "documents",
-			 (json_int_t)r->documents, "completed_documents", (json_int_t)r->available,
-			 "failed_documents", (json_int_t)r->failed, "error_message",
-			 view_text(r->error));
+			 json_value_text(r->job_state), "outcome", json_value_text(r->outcome),
+			 "documents", (json_int_t)r->documents, "completed_documents",
+			 (json_int_t)r->available, "failed_documents", (json_int_t)r->failed,
+			 "error_message", json_value_text(r->error));
 }
 
 enum api_step route_get_batch(struct api_call *c)
@@ -236,7 +236,7 @@ enum api_step route_get_batch(struct api_call *c)
 		pending += *status == 'p';
 	}
 	json_t *o = json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "batch_id", view_id(id),
-			      "created_at", view_time(list.created_ms), "total_requested",
+			      "created_at", json_value_time(list.created_ms), "total_requested",
 			      (json_int_t)list.n, "found", (json_int_t)found, "pending",
 			      (json_int_t)pending, "failed", (json_int_t)failed, "items", items);
 	batch_list_release(&list);

@@ -9,13 +9,6 @@
 
 #include <string.h>
 
-static json_t *timestamp(void)
-{
-	char now[25];
-	sys_format_utc(sys_wall_ms(), now);
-	return json_string(now);
-}
-
 static double uptime_s(const struct api_call *c)
 {
 	int64_t ms = sys_wall_ms() - c->api->started_ms;
@@ -27,7 +20,7 @@ static json_t *common(const struct api_call *c)
 {
 	json_t *o = json_object();
 	json_object_set_new(o, "environment", json_string(c->api->config->environment));
-	json_object_set_new(o, "timestamp", timestamp());
+	json_object_set_new(o, "timestamp", json_value_time(sys_wall_ms()));
 	json_object_set_new(o, "request_id", json_string(c->request_id));
 	return o;
 }

@@ -40,13 +40,13 @@ static json_t *user_json(const struct user_view *u)
 	json_t *o = json_object();
 	json_object_set_new(o, "id", json_integer(u->id));
 	json_object_set_new(o, "username", json_string(u->username));
-	json_object_set_new(o, "email", view_text(u->email));
+	json_object_set_new(o, "email", json_value_text(u->email));
 	json_object_set_new(o, "role", json_string(role_name(u->role)));
 	json_object_set_new(o, "rate_limit_requests", limit_json(u->rate_limit));
 	json_object_set_new(o, "rate_limit_window", limit_json(u->rate_window_s));
-	json_object_set_new(o, "created_at", view_time(u->created_ms));
-	json_object_set_new(o, "updated_at", view_time(u->updated_ms));
-	json_object_set_new(o, "last_access", view_time(u->last_access_ms));
+	json_object_set_new(o, "created_at", json_value_time(u->created_ms));
+	json_object_set_new(o, "updated_at", json_value_time(u->updated_ms));
+	json_object_set_new(o, "last_access", json_value_time(u->last_access_ms));
 	json_object_set_new(o, "active", json_boolean(u->active));
 	return o;
 }

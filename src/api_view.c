@@ -9,26 +9,6 @@
 
 #include <string.h>
 
-json_t *view_text(const char *s)
-{
-	json_t *j = s && *s ? json_string(s) : NULL;
-	return j ? j : json_null();
-}
-
-json_t *view_time(int64_t ms)
-{
-	char out[25];
-	if (!ms)
-		return json_null();
-	sys_format_utc(ms, out);
-	return json_string(out);
-}
-
-json_t *view_count(int64_t n)
-{
-	return n < 0 ? json_null() : json_integer(n);
-}
-
 json_t *view_id(int64_t id)
 {
 	return id ? json_sprintf("%lld", (long long)id) : json_null();
@@ -88,8 +68,9 @@ static void set_link(struct api *a, json_t *o, const struct doc_view *d, int64_t
 {
 	bool got = strcmp(d->state, "available") == 0;
 	char *url = got ? view_link(a, d, now_ms) : NULL;
-	set(o, "download_url", view_text(url));
-	set(o, "expires_at", got ? view_time(view_link_expires_s(a, now_ms) * 1000) : json_null());
+	set(o, "download_url", json_value_text(url));
+	set(o, "expires_at",
+	    got ? json_value_time(view_link_expires_s(a, now_ms) * 1000) : json_null());
 	xfree(url);
 }
 
@@ -104,26 +85,31 @@ const char *view_name(const struct doc_view *d)
 static json_t *document(struct api *a, const struct doc_view *d, int64_t now_ms)
 {
 	json_t *o = json_object();
-	set(o, "id", view_text(*d->origin_id ? d->origin_id : d->doc_id));
-	set(o, "uuid", view_text(d->doc_id));
-	set(o, "name", view_text(view_name(d)));
-	set(o, "type", view_text(d->type));
-	set(o, "status", view_text(d->state));
-	set(o, "reason", view_text(d->reason));
-	set(o, "size", view_count(d->size));
-	set(o, "mime_type", view_text(d->mime));
-	set(o, "sha256", view_text(d->sha256));
+	set(o, "id", json_value_text(view_document_id(d)));
+	set(o, "uuid", json_value_text(d->doc_id));
+	set(o, "name", json_value_text(view_name(d)));
+	set(o, "type", json_value_text(d->type));
+	set(o, "status", json_value_text(d->state));
+	set(o, "reason", json_value_text(d->reason));
+	set(o, "size", json_value_count(d->size));
+	set(o, "mime_type", json_value_text(d->mime));
+	set(o, "sha256", json_value_text(d->sha256));
 	set_link(a, o, d, now_ms);
 	return o;
+}
+
+const char *view_document_id(const struct doc_view *d)
+{
+	return *d->origin_id ? d->origin_id : d->doc_id;
 }
 
 json_t *view_status_document(struct api *a, const struct doc_view *d, int64_t now_ms)
 {
 	json_t *o = document(a, d, now_ms);
-	set(o, "error_message", view_text(d->error));
-	set(o, "download_started_at", view_time(d->started_ms));
+	set(o, "error_message", json_value_text(d->error));
+	set(o, "download_started_at", json_value_time(d->started_ms));
 	set(o, "download_completed_at",
-	    strcmp(d->state, "available") == 0 ? view_time(d->finished_ms) : json_null());
+	    strcmp(d->state, "available") == 0 ? json_value_time(d->finished_ms) : json_null());
 	return o;
 }
 
@@ -133,12 +119,12 @@ json_t *view_file_document(struct api *a, const struct doc_view *d, int64_t now_
 	json_t *o = document(a, d, now_ms);
 	set(o, "downloaded", json_boolean(got));
 	set(o, "available", json_boolean(got));
-	set(o, "created_at", got ? view_time(d->finished_ms) : json_null());
-	set(o, "filed_at", view_text(d->filed_at));
-	set(o, "s3_key", view_text(d->object_key));
+	set(o, "created_at", got ? json_value_time(d->finished_ms) : json_null());
+	set(o, "filed_at", json_value_text(d->filed_at));
+	set(o, "s3_key", json_value_text(d->object_key));
 	set(o, "expires_in",
 	    got ? json_integer(view_link_expires_s(a, now_ms) - now_ms / 1000) : json_null());
-	set(o, "error", view_text(d->error));
+	set(o, "error", json_value_text(d->error));
 	return o;
 }
 
@@ -161,44 +147,44 @@ json_t *view_job(const struct job_row *j)
 {
 	json_t *o = json_object();
 	set(o, "job_id", view_id(j->id));
-	set(o, "process_number", view_text(j->number));
-	set(o, "status", view_text(j->state));
-	set(o, "outcome", view_text(j->outcome));
-	set(o, "error_message", view_text(j->error));
-	set(o, "scope", view_text(j->scope));
+	set(o, "process_number", json_value_text(j->number));
+	set(o, "status", json_value_text(j->state));
+	set(o, "outcome", json_value_text(j->outcome));
+	set(o, "error_message", json_value_text(j->error));
+	set(o, "scope", json_value_text(j->scope));
 	set(o, "priority", json_integer(j->priority));
 	set(o, "total_documents", json_integer(j->total));
 	set(o, "completed_documents", json_integer(j->available));
 	set(o, "failed_documents", json_integer(j->failed));
 	set(o, "progress_percentage",
 	    json_real(view_progress(j->total, j->available + j->failed, view_final(j->state))));
-	set(o, "webhook_url", view_text(j->webhook_url));
-	set(o, "request_id", view_text(j->request_id));
-	set(o, "created_at", view_time(j->created_ms));
-	set(o, "started_at", view_time(j->started_ms));
-	set(o, "completed_at", view_time(j->finished_ms));
+	set(o, "webhook_url", json_value_text(j->webhook_url));
+	set(o, "request_id", json_value_text(j->request_id));
+	set(o, "created_at", json_value_time(j->created_ms));
+	set(o, "started_at", json_value_time(j->started_ms));
+	set(o, "completed_at", json_value_time(j->finished_ms));
 	return o;
 }
 
 json_t *view_process(const struct case_row *p)
 {
 	json_t *o = json_object();
-	set(o, "process_number", view_text(p->number));
-	set(o, "court", view_text(p->court));
-	set(o, "subject", view_text(p->subject));
+	set(o, "process_number", json_value_text(p->number));
+	set(o, "court", json_value_text(p->court));
+	set(o, "subject", json_value_text(p->subject));
 	set(o, "status", json_null()); /* the portal has no such fact; clients know the member */
-	set(o, "class", view_text(p->class_name));
+	set(o, "class", json_value_text(p->class_name));
 	set(o, "id", json_integer(p->id));
-	set(o, "created_at", view_time(p->created_ms));
-	set(o, "updated_at", view_time(p->updated_ms));
-	set(o, "last_consultation", view_time(p->consulted_ms));
+	set(o, "created_at", json_value_time(p->created_ms));
+	set(o, "updated_at", json_value_time(p->updated_ms));
+	set(o, "last_consultation", json_value_time(p->consulted_ms));
 	set(o, "has_documents", json_boolean(p->documents > 0));
 	set(o, "documents_downloaded",
 	    json_boolean(p->documents > 0 && p->available == p->documents));
 	set(o, "full_data", json_null());
 	set(o, "job_id", view_id(p->job_id));
-	set(o, "job_status", view_text(p->job_state));
-	set(o, "outcome", view_text(p->outcome));
+	set(o, "job_status", json_value_text(p->job_state));
+	set(o, "outcome", json_value_text(p->outcome));
 	set(o, "documents", json_null());
 	return o;
 }

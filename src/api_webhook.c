@@ -14,18 +14,6 @@
 
 enum { PAYLOAD_MAX = 64 << 10, SEND_TRIES = 3 };
 
-static json_t *timestamp(void)
-{
-	char now[25];
-	sys_format_utc(sys_wall_ms(), now);
-	return json_string(now);
-}
-
-static bool production(const struct api_call *c)
-{
-	return strcmp(c->api->config->environment, "production") == 0;
-}
-
 /* ---- What the client said ---- */
 
 /* False: the answer is made. `payload` (borrowed) is NULL without test_payload. */
@@ -53,7 +41,7 @@ enum api_step route_webhook_validate(struct api_call *c)
 	if (!read_request(c, &url, &ignored))
 		return API_DONE;
 	o = json_object();
-	bool valid = webhook_url_check(url, production(c), &e);
+	bool valid = webhook_url_check(url, config_is_production(c->api->config), &e);
 	json_object_set_new(o, "valid", json_boolean(valid));
 	json_object_set_new(o, "url", json_string(url));
 	if (!valid)
@@ -85,7 +73,7 @@ static json_t *plain_payload(void)
 	json_t *o = json_object();
 	json_object_set_new(o, "test", json_true());
 	json_object_set_new(o, "message", json_string("A test of this webhook by autos."));
-	json_object_set_new(o, "timestamp", timestamp());
+	json_object_set_new(o, "timestamp", json_value_time(sys_wall_ms()));
 	return o;
 }
 
@@ -110,7 +98,7 @@ static enum api_step start(struct api_call *c, const char *url, json_t *payload,
 	json_decref(payload);
 	if (!text)
 		die("out of memory (json)");
-	if (!webhook_url_check(url, production(c), &e)) {
+	if (!webhook_url_check(url, config_is_production(c->api->config), &e)) {
 		free(text);
 		return api_problem(c, "invalid-webhook-url", "%s", e.text);
 	}
@@ -235,11 +223,11 @@ static json_t *text_member(const json_t *object, const char *name)
 
 enum api_step route_webhook_receiver(struct api_call *c)
 {
-	if (production(c))
+	if (config_is_production(c->api->config))
 		return api_problem(c, "not-found", "there is nothing at this address");
 	json_t *o = json_object();
 	json_object_set_new(o, "received", json_true());
-	json_object_set_new(o, "timestamp", timestamp());
+	json_object_set_new(o, "timestamp", json_value_time(sys_wall_ms()));
 	json_object_set_new(o, "payload_keys", sorted_keys(c->json));
 	json_object_set_new(o, "message", json_string("Received."));
 	json_object_set_new(o, "test",

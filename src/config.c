@@ -156,6 +156,11 @@ bool config_set(struct config *c, const char *key, const char *value, enum confi
 	return true;
 }
 
+bool config_is_production(const struct config *c)
+{
+	return strcmp(c->environment, "production") == 0;
+}
+
 bool config_is_default(const struct config *c, const char *key)
 {
 	const struct config_row *r = row_find(key);

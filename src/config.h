@@ -126,6 +126,8 @@ void config_range(size_t i, char *out, size_t cap);   /* "1 to 64", "text", ... 
 const char *config_alias(size_t i);                   /* another environment name, or NULL */
 const char *config_source_name(enum config_source source);
 
+bool config_is_production(const struct config *c);
+
 /* Whether nobody set this key. */
 bool config_is_default(const struct config *c, const char *key);
 

@@ -116,7 +116,7 @@ static void check_tls(const struct config *c, struct buf *lines)
 
 static void check_production(const struct config *c, struct buf *lines)
 {
-	if (strcmp(c->environment, "production") != 0)
+	if (!config_is_production(c))
 		return;
 	if (!*c->public_url)
 		buf_adds(lines, "public_url is missing: in production it is the address under "

@@ -4,6 +4,7 @@
 #include "manifest.h"
 
 #include "cnj.h"
+#include "json_value.h"
 #include "sys.h"
 
 #include <assert.h>
@@ -12,26 +13,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *text(const char *s)
-{
-	json_t *j = *s ? json_string(s) : NULL;
-	return j ? j : json_null();
-}
-
-static json_t *number(int64_t n)
-{
-	return n < 0 ? json_null() : json_integer(n);
-}
-
-static json_t *when(int64_t ms)
-{
-	char out[25];
-	if (!ms)
-		return json_null();
-	sys_format_utc(ms, out);
-	return json_string(out);
-}
 
 static bool same_bytes(const struct doc_view *a, const struct doc_view *b)
 {
@@ -108,34 +89,34 @@ static json_t *document(const struct case_view *v, size_t i, size_t same,
 	const struct doc_view *d = &v->docs[i];
 	json_t *o = json_object();
 	set(o, "position", json_integer((json_int_t)i + 1));
-	set(o, "id", text(d->doc_id));
+	set(o, "id", json_value_text(d->doc_id));
 	set(o, "aliases", aliases(d));
-	set(o, "origin_id", text(d->origin_id));
-	set(o, "name", text(d->name));
-	set(o, "type", text(d->type));
-	set(o, "type_code", text(d->type_code));
-	set(o, "filed_at", text(d->filed_at));
-	set(o, "sequence", number(d->sequence));
+	set(o, "origin_id", json_value_text(d->origin_id));
+	set(o, "name", json_value_text(d->name));
+	set(o, "type", json_value_text(d->type));
+	set(o, "type_code", json_value_text(d->type_code));
+	set(o, "filed_at", json_value_text(d->filed_at));
+	set(o, "sequence", json_value_count(d->sequence));
 	set(o, "secrecy", json_integer(d->secrecy));
-	set(o, "court", text(d->court));
-	set(o, "degree", text(d->degree));
+	set(o, "court", json_value_text(d->court));
+	set(o, "degree", json_value_text(d->degree));
 	set(o, "listed", json_boolean(d->listed));
-	set(o, "declared_type", text(d->declared_type));
-	set(o, "declared_size", number(d->declared_size));
-	set(o, "status", text(d->state));
-	set(o, "reason", text(d->reason));
-	set(o, "error_message", text(d->error));
+	set(o, "declared_type", json_value_text(d->declared_type));
+	set(o, "declared_size", json_value_count(d->declared_size));
+	set(o, "status", json_value_text(d->state));
+	set(o, "reason", json_value_text(d->reason));
+	set(o, "error_message", json_value_text(d->error));
 	set(o, "attempts", json_integer(d->tries));
-	set(o, "source_id", text(d->source_id));
-	set(o, "portal_reference", text(reference(d)));
-	set(o, "size", number(d->size));
-	set(o, "sha256", text(d->sha256));
-	set(o, "mime_type", text(d->mime));
-	set(o, "object_key", text(d->object_key));
-	set(o, "note", text(d->note));
-	set(o, "duplicate_of", same == i ? json_null() : text(v->docs[same].doc_id));
-	set(o, "started_at", when(d->started_ms));
-	set(o, "fetched_at", *d->sha256 ? when(d->finished_ms) : json_null());
+	set(o, "source_id", json_value_text(d->source_id));
+	set(o, "portal_reference", json_value_text(reference(d)));
+	set(o, "size", json_value_count(d->size));
+	set(o, "sha256", json_value_text(d->sha256));
+	set(o, "mime_type", json_value_text(d->mime));
+	set(o, "object_key", json_value_text(d->object_key));
+	set(o, "note", json_value_text(d->note));
+	set(o, "duplicate_of", same == i ? json_null() : json_value_text(v->docs[same].doc_id));
+	set(o, "started_at", json_value_time(d->started_ms));
+	set(o, "fetched_at", *d->sha256 ? json_value_time(d->finished_ms) : json_null());
 	if (m->files)
 		set(o, "file", m->files[i] ? json_string(m->files[i]) : json_null());
 	return o;
@@ -145,13 +126,13 @@ static json_t *job(const struct case_view *v)
 {
 	json_t *o = json_object();
 	set(o, "id", json_integer(v->job_id));
-	set(o, "status", text(v->job_state));
-	set(o, "outcome", text(v->outcome));
-	set(o, "error", text(v->error));
+	set(o, "status", json_value_text(v->job_state));
+	set(o, "outcome", json_value_text(v->outcome));
+	set(o, "error", json_value_text(v->error));
 	set(o, "last_event", json_integer(v->last_event));
-	set(o, "created_at", when(v->job_created_ms));
-	set(o, "started_at", when(v->job_started_ms));
-	set(o, "completed_at", when(v->job_finished_ms));
+	set(o, "created_at", json_value_time(v->job_created_ms));
+	set(o, "started_at", json_value_time(v->job_started_ms));
+	set(o, "completed_at", json_value_time(v->job_finished_ms));
 	return o;
 }
 
@@ -227,17 +208,18 @@ char *manifest_make(const struct case_view *v, const struct manifest_options *m)
 	xfree(same);
 	set(o, "manifest_version", json_integer(1));
 	set(o, "generator", json_string("autos " AUTOS_VERSION));
-	set(o, "created_at", when(m->now_ms));
-	set(o, "process_number", text(v->number));
+	set(o, "created_at", json_value_time(m->now_ms));
+	set(o, "process_number", json_value_text(v->number));
 	set(o, "masked_number",
-	    cnj_parse(v->number, strlen(v->number), &n, &e) ? text(n.masked) : json_null());
-	set(o, "court", text(v->court));
-	set(o, "subject", text(v->subject));
-	set(o, "class", text(v->class_name));
+	    cnj_parse(v->number, strlen(v->number), &n, &e) ? json_value_text(n.masked)
+							    : json_null());
+	set(o, "court", json_value_text(v->court));
+	set(o, "subject", json_value_text(v->subject));
+	set(o, "class", json_value_text(v->class_name));
 	set(o, "secrecy", json_integer(v->secrecy));
 	set(o, "proceedings", json_integer(v->proceedings));
-	set(o, "portal_url", text(m->portal_url));
-	set(o, "consulted_at", when(v->consulted_ms));
+	set(o, "portal_url", json_value_text(m->portal_url));
+	set(o, "consulted_at", json_value_time(v->consulted_ms));
 	set(o, "job", job(v));
 	set(o, "totals", totals(v));
 	set(o, "documents", docs);

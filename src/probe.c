@@ -220,7 +220,7 @@ static void *probe_main(void *arg)
 
 struct probe *probe_new(const struct config *c, struct err *e)
 {
-	bool production = strcmp(c->environment, "production") == 0;
+	bool production = config_is_production(c);
 	struct http_options o = {
 		.proxy = "",
 		.ca_file = "",

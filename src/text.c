@@ -74,3 +74,15 @@ void percent_add(struct buf *b, const char *s, size_t len, const char *keep)
 			buf_add(b, (char[]){'%', digit[c >> 4], digit[c & 15]}, 3);
 	}
 }
+
+bool text_in_list(const char *list, const char *word, size_t n)
+{
+	for (const char *p = list; *p;) {
+		p += strspn(p, ", ");
+		size_t len = strcspn(p, ", ");
+		if (len && len == n && memcmp(p, word, n) == 0)
+			return true;
+		p += len;
+	}
+	return false;
+}

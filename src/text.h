@@ -28,4 +28,7 @@ int percent_value(const char *s);
  * encoded. With keep "" the result may stand in a path segment, a query and an RFC 8187 value. */
 void percent_add(struct buf *b, const char *s, size_t len, const char *keep);
 
+/* Whether a word of n bytes is one of a list separated by commas and blanks. */
+bool text_in_list(const char *list, const char *word, size_t n);
+
 #endif
