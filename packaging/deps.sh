@@ -2,7 +2,7 @@
 # Installs the Debian packages of the named sets (build, test, fuzz, bench) that are missing. Asks nothing.
 set -eu
 
-build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev zlib1g-dev ca-certificates"
+build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev zlib1g-dev libexpat1-dev ca-certificates"
 test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-boto3 poppler-utils clang-format git curl sqlite3"
 fuzz="clang libclang-rt-14-dev"
 bench="curl rclone aria2 nginx-light wrk python3"
