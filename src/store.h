@@ -100,11 +100,11 @@ void store_put(struct store *s, struct put **puts, size_t n);
 
 /*
  * Makes the object's bytes the file `path`, which must not exist; shares disk space if it can.
- * Bytes that are copied are compared with the SHA-256. A hidden file beside `path` serves as a
- * draft. Errors do not say `path`: people's names for documents belong in no log.
+ * Bytes that are copied are compared with the SHA-256, in the file `draft` of the same folder,
+ * which is written over. Errors do not say `path`: people's names for documents belong in no log.
  */
 [[nodiscard]] bool store_copy_out(struct store *s, const char *key, const char *sha256,
-				  const char *path, struct err *e);
+				  const char *path, const char *draft, struct err *e);
 [[nodiscard]] bool store_find(struct store *s, const char *key, int64_t *size,
 			      char sha256[static 65], struct err *e);
 [[nodiscard]] bool store_open_object(struct store *s, const char *key, int *fd, int64_t *size,

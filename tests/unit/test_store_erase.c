@@ -40,7 +40,9 @@ static bool copy_out(struct room *r, const char *key, const char *path, struct e
 	struct err ignored;
 	if (sys_read_file(object, 64 << 20, &data, &len, &ignored))
 		sha256_hex(data, len, sha256);
-	bool ok = store_copy_out(r->store, key, sha256, path, e);
+	char *draft = xasprintf("%s.draft", path);
+	bool ok = store_copy_out(r->store, key, sha256, path, draft, e);
+	xfree(draft);
 	xfree(object);
 	xfree(data);
 	return ok;
