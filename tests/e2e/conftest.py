@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "both: runs on the folder and on S3")
+    config.addinivalue_line("markers", "both(PARAMETER={values}): runs on the folder and on S3, there only with these values")
     config.addinivalue_line("markers", "folder: is about the store that is a folder")
     config.s3_run = rados.begin()
 
@@ -67,11 +67,17 @@ def pytest_itemcollected(item):
 def pytest_collection_modifyitems(config, items):
     """--store=s3 leaves out what is about the folder, --store=dir what needs the server."""
     chosen = config.getoption("store")
-    left_out = [i for i in items if chosen == "s3" and i.get_closest_marker("folder")
-                or chosen == "dir" and "s3" in i.fixturenames]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [i for i in items if i not in left_out]
+    left_out = {i for i in items if chosen == "s3" and i.get_closest_marker("folder")
+                or chosen == "dir" and "s3" in i.fixturenames
+                or not chosen and only_on_folder(i)}
+    items[:] = [i for i in items if i not in left_out]
+
+
+def only_on_folder(item):
+    """Whether it is an S3 variant that the mark `both` leaves out."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    mark = item.get_closest_marker("both")
+    return params.get("store_kind") == "s3" and any(params[name] not in values for name, values in mark.kwargs.items())
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ class Bucket:
 
     def owns(self, link):
         parts = urllib.parse.urlsplit(link)
-        return parts.netloc in (f"127.0.0.1:{self.server.port}", f"{self.name}.localhost:{self.server.port}")
+        return parts.netloc in (urllib.parse.urlsplit(self.endpoint).netloc, f"{self.name}.localhost:{self.server.port}")
 
     def empty(self):
         for key, upload in self.uploads():
