@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import api  # noqa: E402
 import lib  # noqa: E402
 import rados  # noqa: E402
+import s3proxy  # noqa: E402
 import stores  # noqa: E402
 
 NO_SERVER = "no S3 server: "
@@ -118,6 +119,39 @@ def make_store(store_kind, request):
             return store
 
         yield make
+
+
+@pytest.fixture
+def make_bucket(s3):
+    """Buckets, whatever the test runs on otherwise."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*args, **more):
+            bucket = stores.Bucket(s3, *args, **more)
+            stack.callback(bucket.close)
+            return bucket
+
+        yield make
+
+
+@pytest.fixture
+def bucket(make_bucket):
+    return make_bucket()
+
+
+@pytest.fixture
+def proxy(s3):
+    """Between the program and the S3 server."""
+    p = s3proxy.Proxy(s3.port)
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def proxied(bucket, proxy):
+    """A bucket that programs reach by the proxy."""
+    bucket.endpoint = proxy.url
+    return bucket
 
 
 # ---- programs ----

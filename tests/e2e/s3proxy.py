@@ -197,12 +197,14 @@ class Exchange:
 
 
 class Rule:
-    def __init__(self, fault, method, pattern, nth, times):
-        self.fault, self.method, self.pattern = fault, method, re.compile(pattern)
+    def __init__(self, fault, method, pattern, nth, times, when):
+        self.fault, self.method, self.pattern, self.when = fault, method, re.compile(pattern), when
         self.nth, self.left, self.seen, self.hits = nth, times, 0, 0
 
     def takes(self, entry):
         if (self.method and entry.method != self.method) or not self.pattern.search(entry.target) or self.left == 0:
+            return False
+        if self.when and not self.when(entry):
             return False
         self.seen += 1
         if self.seen < self.nth:
@@ -276,9 +278,9 @@ class Proxy:
 
     # -- rules and log --
 
-    def fault(self, fault, method=None, path="", nth=1, times=None):
+    def fault(self, fault, method=None, path="", nth=1, times=None, when=None):
         """From the nth matching request on, so many times (None: until it is released)."""
-        rule = Rule(fault, method, path, nth, times)
+        rule = Rule(fault, method, path, nth, times, when)
         with self.lock:
             self.rules.append(rule)
         return rule

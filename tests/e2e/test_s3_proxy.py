@@ -17,7 +17,6 @@ import pytest
 import lib
 import rados
 import s3fault
-import s3proxy
 import stores
 
 BODY = os.urandom(300_000)
@@ -27,13 +26,6 @@ BODY = os.urandom(300_000)
 def bucket(s3):
     with contextlib.closing(stores.Bucket(s3, prefix="")) as b:
         yield b
-
-
-@pytest.fixture
-def proxy(s3):
-    p = s3proxy.Proxy(s3.port)
-    yield p
-    p.stop()
 
 
 class Asked:
