@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX = 256 << 20, DIGITS_MIN = 4 };
+enum { MANIFEST_MAX = 256 << 20 };
 
 struct export
 {
@@ -29,7 +29,7 @@ struct export
 
 static int digits_for(size_t n)
 {
-	int width = DIGITS_MIN;
+	int width = FILE_DIGITS;
 	for (size_t limit = 9999; n > limit; limit = limit * 10 + 9)
 		width++;
 	return width;
@@ -79,10 +79,10 @@ static bool write_document(const struct export *x, size_t i, struct err *e)
 	bool ok = true;
 	struct stat st;
 	if (lstat(path, &st) != 0) {
-		ok = store_copy_out(x->store, d->object_key, path, e);
+		ok = store_copy_out(x->store, d->object_key, d->sha256, path, e);
 	} else if (!is_there(x, x->files[i], d, &st)) {
 		unlink(part);
-		ok = store_copy_out(x->store, d->object_key, part, e);
+		ok = store_copy_out(x->store, d->object_key, d->sha256, part, e);
 		if (ok && rename(part, path) != 0)
 			ok = fail_errno(e, "cannot name document %zu in %s", i + 1, x->folder);
 		unlink(part); /* renaming one link of a file onto another leaves both */

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel,  &cmd_verify,
-	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_version,
+	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,
+	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
@@ -27,6 +27,7 @@ static const struct option long_options[] = {
 	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
 	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
 	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
+	{"from", required_argument, NULL, 'f'},    {"to", required_argument, NULL, 't'},
 	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
 	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
@@ -103,6 +104,12 @@ static bool take(struct parsed *p, int letter)
 		break;
 	case 'b':
 		p->line.label = optarg;
+		break;
+	case 'f':
+		p->line.from = optarg;
+		break;
+	case 't':
+		p->line.to = optarg;
 		break;
 	case 'C':
 		p->file = optarg;
