@@ -79,7 +79,7 @@ static bool refuses(struct probe *b, enum lie lie, bool *out, struct err *e)
 	/* The answers to a wrong hash are worth another try elsewhere; here they are what is hoped
 	 * for. Faults of the connection are not. */
 	bool answered = op.res->fault == HTTP_FAULT_NONE && op.res->status < 500;
-	*out = !taken && answered;
+	*out = lie == ONLY_NEW ? op.verdict.meaning == S3_TAKEN : !taken && answered;
 	s3_op_release(&op);
 	if (taken || answered || why.kind == ERR_INPUT)
 		return true;
