@@ -285,6 +285,23 @@ static void test_small_taken_and_absent(void **state)
 	assert_says(&r->put.err, "is taken, and that it is not there");
 }
 
+/* Without conditional writes the key is looked at before. */
+static void test_small_without_conditions(void **state)
+{
+	struct room *r = *state;
+	r->bucket->no_conditions = true;
+	r->target.facts.only_new = false;
+	bucket_has(r->bucket, FULL, "other", 5);
+	assert_true(upload(r, SMALL));
+	assert_true(bucket_holds(r->bucket, FULL, "other", 5));
+	assert_string_not_equal(r->put.key, KEY);
+	struct peer_asked q = peer_nth(&r->bucket->peer, "PUT", "", 0);
+	header_is(&q, "if-none-match", NULL);
+	assert_true(upload(r, SMALL)); /* there already */
+	assert_int_equal(asked(r, "PUT", ""), 1);
+	assert_int_equal(bucket_count(r->bucket), 2);
+}
+
 /* ---- Large ones ---- */
 
 static void test_parts(void **state)
@@ -729,6 +746,7 @@ int main(void)
 		TEST(test_small_etag_unknown),
 		TEST(test_small_refused),
 		TEST(test_small_taken_and_absent),
+		TEST(test_small_without_conditions),
 		TEST(test_parts),
 		TEST(test_parts_there),
 		TEST(test_parts_kept),
