@@ -39,6 +39,7 @@ struct cmd_line {
 	bool watch;          /* -w, --watch */
 	bool all;            /* --all */
 	bool markdown;       /* --markdown */
+	bool no_folder;      /* --no-folder */
 	char **words;        /* what is no option */
 	size_t nwords;
 };
@@ -49,7 +50,7 @@ struct cmd {
 	const char *summary; /* one line */
 	const char *help;    /* options and behaviour */
 	const char *options; /* letters: o q w j(son) m(ax-age) a(ll) d(markdown) l(isten) r(ole)
-			      * e(mail) e(x)pires la(b)el f(rom) t(o) */
+			      * e(mail) e(x)pires la(b)el f(rom) t(o) n(o-folder) */
 	int (*run)(const struct cmd_line *l, struct config *c);
 };
 

@@ -16,12 +16,13 @@
 
 static const struct store_ops *const drivers[] = {&store_dir, &store_s3};
 
-struct store *store_open(const struct config *c, const char *url, bool write, struct err *e)
+struct store *store_open(const struct config *c, const char *url, enum store_mode mode,
+			 struct err *e)
 {
 	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
 		size_t n = strlen(drivers[i]->scheme);
 		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
-			return drivers[i]->open(c, url + n + 1, write, e);
+			return drivers[i]->open(c, url + n + 1, mode, e);
 	}
 	fail(e, ERR_INPUT,
 	     "store_url: no driver for '%.*s': must be dir:PATH or s3://BUCKET/PREFIX",
@@ -111,31 +112,26 @@ static bool rename_new(const char *from, const char *to)
 }
 
 bool store_copy_out(struct store *s, const char *key, const char *sha256, const char *path,
-		    struct err *e)
+		    const char *draft, struct err *e)
 {
 	if (s->ops->link_out && s->ops->link_out(s, key, path))
 		return true;
 	if (access(path, F_OK) == 0)
 		return fail(e, ERR_FAIL, "cannot copy object %s: its new name exists", key);
 	bool ok = false;
-	const char *slash = strrchr(path, '/');
-	char *folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
-	char *part = xasprintf("%s/.autos-copy", folder);
-	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int out = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
-		fail_errno(e, "cannot create a copy in %s", folder);
+		fail_errno(e, "cannot create %s", draft);
 	else
 		ok = fill_copy(s, key, sha256, out, e);
 	if (ok && fsync(out) != 0)
-		ok = fail_errno(e, "cannot sync %s", folder);
+		ok = fail_errno(e, "cannot sync %s", draft);
 	if (out >= 0 && close(out) != 0 && ok)
-		ok = fail_errno(e, "cannot write a copy in %s", folder);
-	if (ok && !rename_new(part, path))
-		ok = fail_errno(e, "cannot name a copy in %s", folder);
+		ok = fail_errno(e, "cannot write %s", draft);
+	if (ok && !rename_new(draft, path))
+		ok = fail_errno(e, "cannot rename %s to its document's name", draft);
 	if (!ok && out >= 0)
-		unlink(part);
-	xfree(part);
-	xfree(folder);
+		unlink(draft);
 	return ok;
 }
 

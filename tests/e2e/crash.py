@@ -15,7 +15,7 @@ import lib
 SHIM = lib.BUILD / "tests" / "faultfs.so"
 CLOCK = lib.BUILD / "tests" / "clockjump.so"
 KINDS = ("write", "fsync", "rename", "open", "link", "mkdir")
-ABORTED = (".autos-part", ".autos-copy", ".manifest-part")  # hidden, and gone after the next run
+ABORTED = (*(f".autos-{what}-{i}" for what in ("part", "copy") for i in range(8)), ".manifest-part")  # hidden, and gone after the next run
 
 
 def sanitizer():
