@@ -678,13 +678,24 @@ static void test_complete_etag(void **state)
 	stored(r, FULL, BIG);
 }
 
-static void test_complete_refused(void **state)
+/* Parts that the server does not have after all are sent anew, in a new upload. */
+static void test_complete_invalid_part(void **state)
 {
 	struct room *r = *state;
 	rule(r, (struct bucket_rule){COMPLETE, .status = 400, .code = "InvalidPart"});
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "PUT", ""), 2 * PARTS);
+	assert_int_equal(bucket_unfinished(r->bucket), 0);
+}
+
+static void test_complete_refused(void **state)
+{
+	struct room *r = *state;
+	rule(r, (struct bucket_rule){COMPLETE, .status = 400, .code = "MalformedXML"});
 	assert_false(upload(r, BIG));
 	assert_error(&r->put.err, ERR_FAIL);
-	assert_says(&r->put.err, "InvalidPart to complete");
+	assert_says(&r->put.err, "MalformedXML to complete");
 	assert_int_equal(bucket_unfinished(r->bucket), 0);
 	assert_int_equal(bucket_count(r->bucket), 0);
 	/* a server that goes away now keeps the parts */
@@ -774,6 +785,7 @@ int main(void)
 		TEST(test_complete_taken),
 		TEST(test_complete_taken_by_same),
 		TEST(test_complete_etag),
+		TEST(test_complete_invalid_part),
 		TEST(test_complete_refused),
 		TEST(test_cut),
 		TEST(test_part_numbers),
