@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int deleted = s3_read_deleted(body, size, &first);
 	CHECK((int)error + (int)list + (id != NULL) + (etag != NULL) + (deleted >= 0) <= 1);
 	CHECK(!id || (*id && strlen(id) <= 4096));
-	CHECK(!etag || (*etag && strlen(etag) <= 4096));
+	CHECK(!etag || strlen(etag) <= 4096);
 	CHECK(deleted >= -1 && deleted <= (int)size);
 	xfree(id);
 	xfree(etag);

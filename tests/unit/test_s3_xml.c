@@ -525,8 +525,8 @@ static const struct {
 		     "<ChecksumType>COMPOSITE</ChecksumType></CompleteMultipartUploadResult>",
 	 "a-1"},
 	{"<CompleteMultipartUploadResult><ETag>a-1</ETag></CompleteMultipartUploadResult>", "a-1"},
-	{"<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>", NULL},
-	{"<CompleteMultipartUploadResult/>", NULL},
+	{"<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>", ""},
+	{"<CompleteMultipartUploadResult/>", ""},
 	{DECLARATION "<Error><Code>InternalError</Code><ETag>a</ETag></Error>", NULL},
 	{"<CompleteMultipartUploadResult><Error><ETag>a</ETag></Error>"
 	 "</CompleteMultipartUploadResult>",
