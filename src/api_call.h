@@ -18,6 +18,7 @@
 #include "query_list.h"
 #include "rate.h"
 #include "target.h"
+#include "webhook.h"
 
 #include <jansson.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct api {
 	struct cache *cache;
 	struct keyring *keyring;
 	struct rate_table *rates;
+	struct webhook_rules hooks;
 	struct probe *probe; /* asks webhooks' addresses */
 	struct api_watch *watch;
 	struct {

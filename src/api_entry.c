@@ -10,7 +10,6 @@
 
 #include "log.h"
 #include "sys.h"
-#include "webhook.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -154,8 +153,7 @@ static bool read_head(struct api_call *c, bool *known)
 static bool check_webhook(struct api_call *c, const char *url)
 {
 	struct err e;
-	bool production = config_is_production(c->api->config);
-	if (!url || webhook_url_check(url, production, &e))
+	if (!url || webhook_url_check(url, &c->api->hooks, &e))
 		return true;
 	api_problem(c, "invalid-webhook-url", "%s", e.text);
 	return false;

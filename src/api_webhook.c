@@ -6,7 +6,6 @@
 
 #include "probe.h"
 #include "sys.h"
-#include "webhook.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +40,7 @@ enum api_step route_webhook_validate(struct api_call *c)
 	if (!read_request(c, &url, &ignored))
 		return API_DONE;
 	o = json_object();
-	bool valid = webhook_url_check(url, config_is_production(c->api->config), &e);
+	bool valid = webhook_url_check(url, &c->api->hooks, &e);
 	json_object_set_new(o, "valid", json_boolean(valid));
 	json_object_set_new(o, "url", json_string(url));
 	if (!valid)
@@ -98,7 +97,7 @@ static enum api_step start(struct api_call *c, const char *url, json_t *payload,
 	json_decref(payload);
 	if (!text)
 		die("out of memory (json)");
-	if (!webhook_url_check(url, config_is_production(c->api->config), &e)) {
+	if (!webhook_url_check(url, &c->api->hooks, &e)) {
 		free(text);
 		return api_problem(c, "invalid-webhook-url", "%s", e.text);
 	}

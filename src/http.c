@@ -6,6 +6,7 @@
  */
 #include "http.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -108,14 +109,33 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+static void name_address(struct http_exchange *x, const struct sockaddr *a)
+{
+	char ip[INET6_ADDRSTRLEN] = "";
+	struct sockaddr_in in = {0};
+	struct sockaddr_in6 in6 = {0};
+	bool four = a->sa_family == AF_INET;
+	if (four)
+		memcpy(&in, a, sizeof in);
+	else if (a->sa_family == AF_INET6)
+		memcpy(&in6, a, sizeof in6);
+	else
+		return;
+	inet_ntop(a->sa_family, four ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, ip,
+		  sizeof ip);
+	snprintf(x->res.address, sizeof x->res.address, "%s %d", ip,
+		 ntohs(four ? in.sin_port : in6.sin6_port));
+}
+
 /* Without room for one more descriptor it is not the portal that is out of reach. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct http_exchange *x = arg;
 	(void)purpose;
-	bool (*may)(const struct sockaddr *, const char **) = x->http->o.may_connect;
+	const struct http_options *o = &x->http->o;
 	const char *why = "not allowed";
-	if (may && !may(&a->addr, &why)) {
+	name_address(x, &a->addr);
+	if (o->may_connect && !o->may_connect(o->may_arg, &a->addr, &why)) {
 		x->refused = why;
 		return CURL_SOCKET_BAD;
 	}
@@ -221,7 +241,10 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
-	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE,
+			 h->o.receive_buffer ? (long)h->o.receive_buffer : (long)RECEIVE_BUFFER);
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)h->o.fresh);
+	curl_easy_setopt(c, CURLOPT_FORBID_REUSE, (long)h->o.fresh);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -292,6 +315,28 @@ static enum http_fault fault_of(CURL *c, CURLcode code)
 	}
 }
 
+/* How far an exchange came that got no connection. */
+static enum http_cause cause_of(const struct http_exchange *x, CURLcode code)
+{
+	curl_off_t named = 0, connected = 0;
+	switch ((int)code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return HTTP_CAUSE_NAME;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return HTTP_CAUSE_TLS;
+	case CURLE_OPERATION_TIMEDOUT:
+		curl_easy_getinfo(x->easy, CURLINFO_NAMELOOKUP_TIME_T, &named);
+		curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &connected);
+		return !named ? HTTP_CAUSE_NAME : connected ? HTTP_CAUSE_TLS : HTTP_CAUSE_ADDRESS;
+	default:
+		return x->refused ? HTTP_CAUSE_REFUSED : HTTP_CAUSE_ADDRESS;
+	}
+}
+
 /* The views of the body. Without a file it is whole in memory, unless the file could not be made.
  */
 static void set_edges(struct http_exchange *x)
@@ -336,7 +381,9 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	x->res.status = (int)status;
 	x->res.content_length = length;
 	enum http_fault fault = fault_of(x->easy, code);
-	if (fault == HTTP_FAULT_CONNECT && x->refused) {
+	if (fault == HTTP_FAULT_CONNECT)
+		x->res.cause = cause_of(x, code);
+	if (x->res.cause == HTTP_CAUSE_REFUSED) {
 		char text[160];
 		snprintf(text, sizeof text, "address refused: %s", x->refused);
 		set_fault(x, fault, text);

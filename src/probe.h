@@ -2,9 +2,8 @@
  * probe - asks an address that a client named, once or a few times, to see whether it can be
  * reached.
  *
- * The address is judged at the moment of connecting (see netrule): in production only public ones,
- * elsewhere loopback as well. Redirects are not followed; of the answer only its status is kept. It
- * owns one thread, on which all probes run side by side.
+ * The address is judged at the moment of connecting (see guard). Redirects are not followed; of the
+ * answer only its status is kept. It owns one thread, on which all probes run side by side.
  */
 #ifndef AUTOS_PROBE_H
 #define AUTOS_PROBE_H
@@ -18,6 +17,8 @@
 struct probe;
 
 struct probe *probe_new(const struct config *c, struct err *e); /* NULL on failure */
+/* The port that the service itself listens on: not to be called. Any thread. */
+void probe_listens(struct probe *p, int port);
 /* Ends what runs or waits, and from now on every ask at once: the program ends. Any thread. */
 void probe_stop(struct probe *p);
 void probe_free(struct probe *p); /* accepts NULL; stops it first */
