@@ -14,21 +14,32 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel,  &cmd_verify,
-	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_version,
+	&cmd_get,  &cmd_serve, &cmd_status,  &cmd_retry,  &cmd_cancel,  &cmd_verify,
+	&cmd_user, &cmd_key,   &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
 
 static const struct option long_options[] = {
-	{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
-	{"watch", no_argument, NULL, 'w'},         {"json", no_argument, NULL, 'j'},
-	{"max-age", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'a'},
-	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
-	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
-	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
-	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+	{"output", required_argument, NULL, 'o'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"watch", no_argument, NULL, 'w'},
+	{"json", no_argument, NULL, 'j'},
+	{"max-age", required_argument, NULL, 'm'},
+	{"all", no_argument, NULL, 'a'},
+	{"markdown", no_argument, NULL, 'd'},
+	{"listen", required_argument, NULL, 'l'},
+	{"role", required_argument, NULL, 'r'},
+	{"email", required_argument, NULL, 'e'},
+	{"expires", required_argument, NULL, 'x'},
+	{"label", required_argument, NULL, 'b'},
+	{"header", required_argument, NULL, 'H'},
+	{"secret-file", required_argument, NULL, 'F'},
+	{"any-age", no_argument, NULL, 'A'},
+	{"config", required_argument, NULL, 'C'},
+	{"set", required_argument, NULL, 'S'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 static void print_help(void)
@@ -65,60 +76,54 @@ struct parsed {
 	bool help;
 };
 
-static bool take(struct parsed *p, int letter)
+/* Where the value of an option goes; NULL for one that takes none, or that is no option. */
+static const char **text_of(struct parsed *p, int letter)
+{
+	const struct {
+		int letter;
+		const char **text;
+	} texts[] = {{'o', &p->line.out},   {'m', &p->line.max_age}, {'l', &p->line.listen},
+		     {'r', &p->line.role},  {'e', &p->line.email},   {'x', &p->line.expires},
+		     {'b', &p->line.label}, {'C', &p->file},         {'F', &p->line.secret_file}};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].letter == letter)
+			return texts[i].text;
+	if (letter == 'H' && p->line.nheaders < CMD_HEADERS_MAX)
+		return &p->line.headers[p->line.nheaders++];
+	return letter == 'S' && p->nset < SETS_MAX ? &p->set[p->nset++] : NULL;
+}
+
+static bool *flag_of(struct parsed *p, int letter)
 {
 	switch (letter) {
-	case 'o':
-		p->line.out = optarg;
-		break;
-	case 'm':
-		p->line.max_age = optarg;
-		break;
 	case 'q':
-		p->line.quiet = true;
-		break;
+		return &p->line.quiet;
 	case 'w':
-		p->line.watch = true;
-		break;
+		return &p->line.watch;
 	case 'j':
-		p->line.json = true;
-		break;
+		return &p->line.json;
 	case 'a':
-		p->line.all = true;
-		break;
+		return &p->line.all;
 	case 'd':
-		p->line.markdown = true;
-		break;
-	case 'l':
-		p->line.listen = optarg;
-		break;
-	case 'r':
-		p->line.role = optarg;
-		break;
-	case 'e':
-		p->line.email = optarg;
-		break;
-	case 'x':
-		p->line.expires = optarg;
-		break;
-	case 'b':
-		p->line.label = optarg;
-		break;
-	case 'C':
-		p->file = optarg;
-		break;
+		return &p->line.markdown;
+	case 'A':
+		return &p->line.any_age;
 	case 'h':
-		p->help = true;
-		break;
-	case 'S':
-		if (p->nset == SETS_MAX)
-			return false;
-		p->set[p->nset++] = optarg;
-		break;
+		return &p->help;
 	default:
-		return false;
+		return NULL;
 	}
-	return true;
+}
+
+static bool take(struct parsed *p, int letter)
+{
+	bool *flag = flag_of(p, letter);
+	const char **text = flag ? NULL : text_of(p, letter);
+	if (flag)
+		*flag = true;
+	if (text)
+		*text = optarg;
+	return flag || text;
 }
 
 static int parse(const struct cmd *c, int argc, char **argv, struct parsed *p)

@@ -52,6 +52,15 @@ void sha256_hex(const void *data, size_t len, char hex[static 65]);
 void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 		     unsigned char out[static 32]);
 
+/* Ed25519 (RFC 8032): a key pair is made of 32 random bytes, its seed. */
+enum { ED25519_SEED = 32, ED25519_PUBLIC = 32, ED25519_SIGNATURE = 64 };
+void sys_ed25519_public(const unsigned char seed[static ED25519_SEED],
+			unsigned char out[static ED25519_PUBLIC]);
+void sys_ed25519_sign(const unsigned char seed[static ED25519_SEED], const void *data, size_t len,
+		      unsigned char out[static ED25519_SIGNATURE]);
+bool sys_ed25519_verify(const unsigned char key[static ED25519_PUBLIC], const void *data,
+			size_t len, const unsigned char signature[static ED25519_SIGNATURE]);
+
 /* Whether n bytes are equal, in a time that does not tell where they differ. */
 bool sys_equal(const void *a, const void *b, size_t n);
 
