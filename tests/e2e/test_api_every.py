@@ -9,11 +9,13 @@ import concurrent.futures
 import os
 import resource
 import shutil
+import threading
 
 import pytest
 
 import api
 import lib
+import receiver
 
 V1 = "/api/v1"
 CASE, OTHER, SPARE = "9910000-32.2024.8.26.0100", "9910001-34.2024.4.03.6100", "9910002-66.2025.8.19.0001"
@@ -32,11 +34,13 @@ BODIES = {
     "post_job": {}, "search": {"process_numbers": [CASE]}, "create_user": {"username": "x"}, "put_me": {}, "put_user": {},
     "create_key": {}, "webhook_validate": {"webhook_url": "x"}, "webhook_connectivity": {"webhook_url": "x"},
     "webhook_send_test": {"webhook_url": "x"}, "webhook_receiver": {},
+    "redeliver_failed": {"since": "2026-01-01T00:00:00Z"}, "rotate_secret": {},
 }
 WRONG = {
     "post_job": {"priority": "high"}, "search": {"process_numbers": CASE}, "create_user": {"username": 7},
     "put_me": {"email": 7}, "put_user": {"active": "yes"}, "create_key": {"label": []},
     "webhook_validate": {"webhook_url": 1}, "webhook_connectivity": {}, "webhook_send_test": {"webhook_url": "x", "test_payload": 1},
+    "redeliver_failed": {"since": "yesterday"}, "rotate_secret": {"kind": "rsa"},
 }
 LEAST = {"none": None, "readonly": "readonly", "user": "user", "admin": "admin", "by setting": "admin"}
 LESS = {"readonly": None, "user": "readonly", "admin": "user", "by setting": "user"}
@@ -322,6 +326,38 @@ def webhooks(s):
     assert s.post(f"{V1}/webhooks/webhook-test-receiver", {"test": True}, key=None).json["payload_keys"] == ["test"]
 
 
+def deliveries(s):
+    """Of a receiver that is slow, then away; and the secrets."""
+    w = f"{V1}/webhooks"
+    answered = threading.Event()
+    with receiver.Receiver(lambda m: (answered.wait(lib.PATIENCE), 500)[1]) as r:
+        assert s.post(s.path(CASE, "jobs"), {"webhook_url": r.url, "webhook_thin": True}).status == 200
+        lib.until(r.messages, "the message")
+        d = s.get(f"{w}/deliveries?status=delivering&limit=1").json["deliveries"][0]
+        assert (d["status"], d["webhook_thin"], d["attempt_count"]) == ("delivering", True, 0)
+        assert s.post(f"{w}/deliveries/{d['id']}/redeliver").problem == "delivery-busy"
+        answered.set()
+        lib.until(lambda: s.get(f"{w}/deliveries/{d['id']}").json["attempts"], "the attempt")
+    assert s.get(f"{w}/deliveries/{d['id']}", key="admin").json["webhook_url"] == r.url
+    key = {"Idempotency-Key": "again-1"}
+    assert s.post(f"{w}/deliveries/{d['id']}/redeliver", headers=key).status == 202
+    assert s.post(f"{w}/deliveries/{d['id']}/redeliver", headers=key).headers["Idempotency-Replayed"] == "true"
+    assert s.post(f"{w}/deliveries/redeliver-failed", {"since": "2026-01-01T00:00:00Z"}).json == {"redelivered": 0, "more": False}
+    assert s.get(f"{w}/deliveries/msg_0").problem == s.post(f"{w}/deliveries/msg_0/redeliver").problem == "delivery-not-found"
+    other = {"user_id": s.get(f"{V1}/users/me", key="admin").json["id"]}
+    assert s.get(f"{w}/secrets?user_id={other['user_id']}").problem == s.post(f"{w}/secrets", other).problem == "role-required"
+    assert s.post(f"{w}/secrets", {"user_id": 999999}, key="admin").problem == "user-not-found"
+    first = s.get(f"{w}/secrets").json["secrets"]
+    assert s.post(f"{w}/secrets", {"overlap": 60}).json["secret"].startswith("whsec_")
+    assert s.post(f"{w}/secrets", {}).problem == "secret-rotating"
+    old = next(x for x in s.get(f"{w}/secrets").json["secrets"] if x["kind"] == "hmac" and x["expires_at"])
+    assert old["id"] in [x["id"] for x in first]
+    assert s.call("DELETE", f"{w}/secrets/{old['id']}").status == 200
+    assert s.call("DELETE", f"{w}/secrets/{old['id']}").problem == "secret-not-found"
+    new = next(x for x in s.get(f"{w}/secrets").json["secrets"] if x["kind"] == "hmac")
+    assert s.call("DELETE", f"{w}/secrets/{new['id']}").problem == "last-secret"
+
+
 def pages(s):
     for path in ("/", "/health", "/api-info", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
         a = s.get(path, key=None)
@@ -399,7 +435,7 @@ class Service(api.Service):
 def test_every_described_answer(book, place, sim, make_service):
     test_rates(book, make_service)
     (place / "all").mkdir()
-    s = book.open(Service(place / "all", sim, portal_timeout="60s", lease_time="60s"))
+    s = book.open(Service(place / "all", sim, portal_timeout="60s", lease_time="60s", rate_limit_anonymous="1000"))
     try:
         s.start()
         stored_case(s)
@@ -409,6 +445,7 @@ def test_every_described_answer(book, place, sim, make_service):
         many(s)
         people(s)
         webhooks(s)
+        deliveries(s)
         pages(s)
         refusals(book, s)
         erased(s)
