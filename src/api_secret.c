@@ -58,33 +58,23 @@ static json_t *secret_json(const struct webhook_secret_view *v)
 
 /* ---- GET /webhooks/secrets ---- */
 
-static bool write_read(struct db *db, struct api_call *c, struct err *e)
-{
-	struct secret_work *w = c->state;
-	int64_t now = sys_wall_ms();
-	return webhook_secret_ensure(db, w->user_id, now, e) &&
-	       webhook_secrets(db, w->user_id, now, w->all, &w->n, e);
-}
-
-static enum api_step answer_read(struct api_call *c)
-{
-	const struct secret_work *w = c->state;
-	if (!c->write.ok)
-		return api_error(c, &c->write.err);
-	json_t *list = json_array();
-	for (size_t i = 0; i < w->n; i++)
-		json_array_append_new(list, secret_json(&w->all[i]));
-	return api_json(c, 200, json_pack("{s:o}", "secrets", list));
-}
-
 enum api_step route_list_secrets(struct api_call *c)
 {
 	int64_t user;
+	struct err e;
 	struct secret_work *w = work_of(c);
 	if (!api_int_parameter(c, "user_id", -1, 0, INT64_MAX, &user) ||
 	    !find_user(c, user, &w->user_id))
 		return API_DONE;
-	return api_write(c, write_read, answer_read);
+	struct db *db = api_reader(c->api, &e);
+	bool ok = db && webhook_secrets(db, w->user_id, sys_wall_ms(), w->all, &w->n, &e);
+	api_reader_back(c->api, db);
+	if (!ok)
+		return api_error(c, &e);
+	json_t *list = json_array();
+	for (size_t i = 0; i < w->n; i++)
+		json_array_append_new(list, secret_json(&w->all[i]));
+	return api_json(c, 200, json_pack("{s:o}", "secrets", list));
 }
 
 /* ---- POST /webhooks/secrets ---- */

@@ -34,8 +34,10 @@ double view_progress(int64_t total, int64_t over, bool final)
 
 static struct doc_links links_of(const struct api *a)
 {
-	return (struct doc_links){
-		.base = a->base, .secret = a->link_secret, .ttl_ms = a->config->link_ttl};
+	return (struct doc_links){.store = a->o.store,
+				  .base = a->base,
+				  .secret = a->link_secret,
+				  .ttl_ms = a->config->link_ttl};
 }
 
 int64_t view_link_expires_s(const struct api *a, int64_t now_ms)

@@ -35,12 +35,15 @@ int64_t doc_links_fresh_ms(const struct doc_links *l, int64_t now_ms)
 
 char *doc_link(const struct doc_links *l, const struct doc_view *d, int64_t now_ms)
 {
-	char *name = filename_make((size_t)d->position, 4, d->name, d->type, d->ext);
-	char *url = link_make(l->base, l->secret,
-			      &(struct link){.key = d->object_key,
-					     .name = name,
-					     .mime = d->mime,
-					     .expires_s = doc_links_expire_s(l, now_ms)});
+	char *name = filename_make((size_t)d->position, FILE_DIGITS, d->name, d->type, d->ext);
+	int64_t expires = doc_links_expire_s(l, now_ms), ttl = l->ttl_ms / 1000;
+	char *url = l->store->ops->link ? l->store->ops->link(l->store, d->object_key, name,
+							      d->mime, expires - ttl, ttl)
+					: link_make(l->base, l->secret,
+						    &(struct link){.key = d->object_key,
+								   .name = name,
+								   .mime = d->mime,
+								   .expires_s = expires});
 	xfree(name);
 	return url;
 }

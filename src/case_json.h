@@ -7,13 +7,15 @@
 
 #include "link.h"
 #include "query.h"
+#include "store.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How links are made. All is borrowed. */
+/* How links are made: by the store, if clients reach it themselves. All is borrowed. */
 struct doc_links {
+	struct store *store;
 	const char *base;            /* public URL, without slash at the end */
 	const unsigned char *secret; /* LINK_SECRET bytes */
 	int64_t ttl_ms;

@@ -132,7 +132,7 @@ static bool open_parts(struct service *s, struct err *e)
 	if (!sys_mkdirs(c->data_dir, 0700, e))
 		return err_prefix(e, "data_dir: ");
 	if (!(s->ledger = ledger_open(c->database_url, e)) ||
-	    !(s->store = store_open(c->store_url, true, e)))
+	    !(s->store = store_open(c, c->store_url, true, e)))
 		return false;
 	/* We hold the only lock on this database: whoever held a lease in it is gone. */
 	if (ledger_db(s->ledger)->ops->exclusive &&
@@ -167,6 +167,7 @@ static bool start(struct service *s, struct err *e)
 	struct dispatch *d =
 		dispatch_start(&(struct dispatch_options){.config = s->config,
 							  .ledger = s->ledger,
+							  .store = s->store,
 							  .base_url = *public ? public : url,
 							  .port = port},
 			       e);

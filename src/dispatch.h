@@ -13,10 +13,12 @@
 #include "config.h"
 #include "err.h"
 #include "ledger.h"
+#include "store.h"
 
 struct dispatch_options {
 	const struct config *config; /* all is borrowed */
 	struct ledger *ledger;
+	struct store *store;
 	const char *base_url; /* of links */
 	int port;             /* that the service listens on: never called */
 };

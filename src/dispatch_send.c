@@ -45,8 +45,10 @@ static bool make(struct dispatch *d, struct flight *f, char **signature, struct 
 	bool ok = read_keys(d, l->user_id, f->sent_ms, keys, &n, e) &&
 		  query_case(d->db, l->number, &v, e);
 	if (ok) {
-		struct doc_links links = {
-			.base = d->o.base_url, .secret = d->link_secret, .ttl_ms = c->link_ttl};
+		struct doc_links links = {.store = d->o.store,
+					  .base = d->o.base_url,
+					  .secret = d->link_secret,
+					  .ttl_ms = c->link_ttl};
 		f->body = webhook_body(l, &v, &links, l->thin || c->webhook_thin, f->sent_ms,
 				       &f->body_len);
 		*signature =

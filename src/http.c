@@ -6,6 +6,8 @@
  */
 #include "http.h"
 
+#include "http_fault.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
@@ -17,7 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { RECEIVE_BUFFER = 128 << 10, IDLE_MAX = 64 };
+enum { RECEIVE_BUFFER = 128 << 10, SEND_BUFFER = 128 << 10, IDLE_MAX = 64 };
 
 struct http {
 	struct http_options o;
@@ -98,6 +100,13 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	struct err e;
 	x->http->received += (int64_t)len;
+	if (x->req.sink && x->res.status / 100 == 2) {
+		x->sunk += (int64_t)len;
+		if (x->req.sink(x->req.sink_arg, data, len))
+			return len;
+		set_fault(x, HTTP_FAULT_LOCAL, "the bytes could not be taken");
+		return 0;
+	}
 	if (x->body.size + (int64_t)len > x->req.max_body) {
 		set_fault(x, HTTP_FAULT_TOO_LARGE, "larger than the limit");
 		return 0;
@@ -125,6 +134,35 @@ static void name_address(struct http_exchange *x, const struct sockaddr *a)
 		  sizeof ip);
 	snprintf(x->res.address, sizeof x->res.address, "%s %d", ip,
 		 ntohs(four ? in.sin_port : in6.sin6_port));
+}
+
+/* The next bytes of a body on its way out. */
+static size_t on_read(char *out, size_t size, size_t n, void *arg)
+{
+	struct http_exchange *x = arg;
+	int64_t left = x->req.source_len - x->sent_at;
+	size_t cap = size * n;
+	if (left < (int64_t)cap)
+		cap = (size_t)left;
+	if (cap == 0)
+		return 0;
+	long got = x->req.source(x->req.source_arg, x->sent_at, out, cap);
+	if (got <= 0) {
+		set_fault(x, HTTP_FAULT_LOCAL, "the bytes to send cannot be read");
+		return CURL_READFUNC_ABORT;
+	}
+	x->sent_at += got;
+	return (size_t)got;
+}
+
+/* A request over a connection that the peer had just closed is sent again from its begin. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct http_exchange *x = arg;
+	if (origin != SEEK_SET || offset < 0 || offset > x->req.source_len)
+		return CURL_SEEKFUNC_FAIL;
+	x->sent_at = offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 /* Without room for one more descriptor it is not the portal that is out of reach. */
@@ -164,6 +202,27 @@ static void copy_value(char *out, size_t cap, const char *v, size_t len)
 	out[len] = '\0';
 }
 
+/* "200 OK" as 200, 0 for what is no status. */
+static int read_status(const char *s)
+{
+	int v = 0;
+	for (int i = 0; i < 3; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return 0;
+		v = v * 10 + (s[i] - '0');
+	}
+	return v;
+}
+
+static void keep_wanted(struct http_exchange *x, const char *line, size_t len)
+{
+	for (size_t i = 0; i < HTTP_WANT_MAX && x->req.want[i]; i++) {
+		size_t k = strlen(x->req.want[i]);
+		if (len > k && line[k] == ':' && strncasecmp(line, x->req.want[i], k) == 0)
+			copy_value(x->res.want[i], HTTP_WANT_SIZE, line + k + 1, len - k - 1);
+	}
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct http_exchange *x = arg;
@@ -182,8 +241,12 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0) { /* a 100 may come before the real one */
 		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
 			wanted[i].out[0] = '\0';
+		memset(r->want, 0, sizeof r->want);
+		const char *blank = memchr(line, ' ', len);
+		r->status = blank && len - (size_t)(blank - line) > 3 ? read_status(blank + 1) : 0;
 		return len;
 	}
+	keep_wanted(x, line, len);
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		size_t k = strlen(wanted[i].name);
 		if (len > k && strncasecmp(line, wanted[i].name, k) == 0)
@@ -193,6 +256,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		char digits[32];
 		copy_value(digits, sizeof digits, line + 15, len - 15);
 		int64_t announced = strtoll(digits, NULL, 10);
+		bool sunk = x->req.sink && r->status / 100 == 2;
+		if (sunk || x->req.no_body)
+			return len;
 		spool_expect(&x->body, announced);
 		if (announced > x->req.max_body) {
 			set_fault(x, HTTP_FAULT_TOO_LARGE, "announced as larger than the limit");
@@ -227,10 +293,23 @@ static void easy_give(struct http *h, CURL *c)
 static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 {
 	curl_easy_setopt(c, CURLOPT_URL, x->req.url);
-	if (x->req.body) {
+	curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L); /* what was signed or judged is what is sent */
+	if (x->req.source) {
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->req.source_len);
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+		curl_easy_setopt(c, CURLOPT_READDATA, x);
+		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+		curl_easy_setopt(c, CURLOPT_SEEKDATA, x);
+		curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
+	} else if (x->req.body) {
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, x->req.body);
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->req.body_len);
 	}
+	if (x->req.no_body)
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+	if (x->req.fresh)
+		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -256,7 +335,7 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	if (*h->o.ca_file)
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->o.ca_file);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)h->o.connect_timeout_ms);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)h->o.low_speed);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, x->req.patient ? 0L : (long)h->o.low_speed);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)h->o.low_speed_time_s);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)x->req.total_ms);
 }
@@ -273,6 +352,7 @@ void http_start(struct http *h, struct http_exchange *x)
 	x->headers = list;
 	x->error[0] = '\0';
 	x->refused = NULL;
+	x->sent_at = x->sunk = 0;
 	x->res = (struct http_res){.content_length = -1};
 	spool_init(&x->body, h->o.spool_dir,
 		   x->req.in_memory ? (size_t)x->req.max_body : h->o.spool_memory);
@@ -285,65 +365,13 @@ void http_start(struct http *h, struct http_exchange *x)
 
 /* ---- Ending ---- */
 
-static enum http_fault fault_of(CURL *c, CURLcode code)
-{
-	curl_off_t connected = 0;
-	switch ((int)code) {
-	case CURLE_OK:
-		return HTTP_FAULT_NONE;
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_PROXY:
-		return HTTP_FAULT_CONNECT;
-	case CURLE_OPERATION_TIMEDOUT:
-		curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &connected);
-		return connected > 0 ? HTTP_FAULT_TIMEOUT : HTTP_FAULT_CONNECT;
-	case CURLE_PARTIAL_FILE:
-		return HTTP_FAULT_SHORT;
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_FAIL_REWIND:
-		return HTTP_FAULT_RESET;
-	default:
-		return HTTP_FAULT_PROTOCOL;
-	}
-}
-
-/* How far an exchange came that got no connection. */
-static enum http_cause cause_of(const struct http_exchange *x, CURLcode code)
-{
-	curl_off_t named = 0, connected = 0;
-	switch ((int)code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		return HTTP_CAUSE_NAME;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-		return HTTP_CAUSE_TLS;
-	case CURLE_OPERATION_TIMEDOUT:
-		curl_easy_getinfo(x->easy, CURLINFO_NAMELOOKUP_TIME_T, &named);
-		curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &connected);
-		return !named ? HTTP_CAUSE_NAME : connected ? HTTP_CAUSE_TLS : HTTP_CAUSE_ADDRESS;
-	default:
-		return x->refused ? HTTP_CAUSE_REFUSED : HTTP_CAUSE_ADDRESS;
-	}
-}
-
 /* The views of the body. Without a file it is whole in memory, unless the file could not be made.
  */
 static void set_edges(struct http_exchange *x)
 {
 	struct http_res *r = &x->res;
 	struct spool *s = &x->body;
-	r->received = s->size;
+	r->received = s->size + x->sunk;
 	r->head = s->head ? s->head : s->mem ? s->mem : "";
 	r->head_len = s->size < HTTP_EDGE ? (size_t)s->size : HTTP_EDGE;
 	if (s->fd < 0 && !s->head) {
@@ -380,9 +408,9 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->res.status = (int)status;
 	x->res.content_length = length;
-	enum http_fault fault = fault_of(x->easy, code);
+	enum http_fault fault = http_fault_of(x->easy, (int)code);
 	if (fault == HTTP_FAULT_CONNECT)
-		x->res.cause = cause_of(x, code);
+		x->res.cause = http_cause_of(x->easy, (int)code, x->refused != NULL);
 	if (x->res.cause == HTTP_CAUSE_REFUSED) {
 		char text[160];
 		snprintf(text, sizeof text, "address refused: %s", x->refused);

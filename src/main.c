@@ -14,32 +14,24 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get,  &cmd_serve, &cmd_status,  &cmd_retry,  &cmd_cancel,  &cmd_verify,
-	&cmd_user, &cmd_key,   &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_version,
+	&cmd_get, &cmd_serve,   &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,  &cmd_user,
+	&cmd_key, &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
 
 static const struct option long_options[] = {
-	{"output", required_argument, NULL, 'o'},
-	{"quiet", no_argument, NULL, 'q'},
-	{"watch", no_argument, NULL, 'w'},
-	{"json", no_argument, NULL, 'j'},
-	{"max-age", required_argument, NULL, 'm'},
-	{"all", no_argument, NULL, 'a'},
-	{"markdown", no_argument, NULL, 'd'},
-	{"listen", required_argument, NULL, 'l'},
-	{"role", required_argument, NULL, 'r'},
-	{"email", required_argument, NULL, 'e'},
-	{"expires", required_argument, NULL, 'x'},
-	{"label", required_argument, NULL, 'b'},
-	{"header", required_argument, NULL, 'H'},
-	{"secret-file", required_argument, NULL, 'F'},
-	{"any-age", no_argument, NULL, 'A'},
-	{"config", required_argument, NULL, 'C'},
-	{"set", required_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+	{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
+	{"watch", no_argument, NULL, 'w'},         {"json", no_argument, NULL, 'j'},
+	{"max-age", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'a'},
+	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
+	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
+	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
+	{"header", required_argument, NULL, 'H'},  {"secret-file", required_argument, NULL, 'F'},
+	{"any-age", no_argument, NULL, 'A'},       {"from", required_argument, NULL, 'f'},
+	{"to", required_argument, NULL, 't'},      {"no-folder", no_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
+	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 static void print_help(void)
@@ -76,54 +68,54 @@ struct parsed {
 	bool help;
 };
 
-/* Where the value of an option goes; NULL for one that takes none, or that is no option. */
-static const char **text_of(struct parsed *p, int letter)
-{
-	const struct {
-		int letter;
-		const char **text;
-	} texts[] = {{'o', &p->line.out},   {'m', &p->line.max_age}, {'l', &p->line.listen},
-		     {'r', &p->line.role},  {'e', &p->line.email},   {'x', &p->line.expires},
-		     {'b', &p->line.label}, {'C', &p->file},         {'F', &p->line.secret_file}};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (texts[i].letter == letter)
-			return texts[i].text;
-	if (letter == 'H' && p->line.nheaders < CMD_HEADERS_MAX)
-		return &p->line.headers[p->line.nheaders++];
-	return letter == 'S' && p->nset < SETS_MAX ? &p->set[p->nset++] : NULL;
-}
-
-static bool *flag_of(struct parsed *p, int letter)
-{
-	switch (letter) {
-	case 'q':
-		return &p->line.quiet;
-	case 'w':
-		return &p->line.watch;
-	case 'j':
-		return &p->line.json;
-	case 'a':
-		return &p->line.all;
-	case 'd':
-		return &p->line.markdown;
-	case 'A':
-		return &p->line.any_age;
-	case 'h':
-		return &p->help;
-	default:
-		return NULL;
-	}
-}
+/* Options that fill one member of the line: with a value, or alone. */
+static const struct {
+	int letter;
+	size_t offset;
+} texts[] =
+	{
+		{'o', offsetof(struct cmd_line, out)},
+		{'m', offsetof(struct cmd_line, max_age)},
+		{'l', offsetof(struct cmd_line, listen)},
+		{'r', offsetof(struct cmd_line, role)},
+		{'e', offsetof(struct cmd_line, email)},
+		{'x', offsetof(struct cmd_line, expires)},
+		{'b', offsetof(struct cmd_line, label)},
+		{'f', offsetof(struct cmd_line, from)},
+		{'t', offsetof(struct cmd_line, to)},
+		{'F', offsetof(struct cmd_line, secret_file)},
+},
+  flags[] = {
+	  {'q', offsetof(struct cmd_line, quiet)},    {'w', offsetof(struct cmd_line, watch)},
+	  {'j', offsetof(struct cmd_line, json)},     {'a', offsetof(struct cmd_line, all)},
+	  {'d', offsetof(struct cmd_line, markdown)}, {'n', offsetof(struct cmd_line, no_folder)},
+	  {'A', offsetof(struct cmd_line, any_age)},
+};
 
 static bool take(struct parsed *p, int letter)
 {
-	bool *flag = flag_of(p, letter);
-	const char **text = flag ? NULL : text_of(p, letter);
-	if (flag)
-		*flag = true;
-	if (text)
-		*text = optarg;
-	return flag || text;
+	char *line = (char *)&p->line;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].letter == letter) {
+			*(const char **)(line + texts[i].offset) = optarg;
+			return true;
+		}
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (flags[i].letter == letter) {
+			*(bool *)(line + flags[i].offset) = true;
+			return true;
+		}
+	if (letter == 'C')
+		p->file = optarg;
+	else if (letter == 'h')
+		p->help = true;
+	else if (letter == 'S' && p->nset < SETS_MAX)
+		p->set[p->nset++] = optarg;
+	else if (letter == 'H' && p->line.nheaders < CMD_HEADERS_MAX)
+		p->line.headers[p->line.nheaders++] = optarg;
+	else
+		return false;
+	return true;
 }
 
 static int parse(const struct cmd *c, int argc, char **argv, struct parsed *p)

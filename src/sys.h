@@ -48,6 +48,13 @@ void sha256_end(struct sha256 *h, char hex[static 65]); /* may be called once */
 void sha256_free(struct sha256 *h);                     /* accepts NULL */
 void sha256_hex(const void *data, size_t len, char hex[static 65]);
 
+/* MD5, streaming: no protection against anybody, but what storage servers compare bytes by. */
+struct md5;
+struct md5 *md5_new(void);
+void md5_add(struct md5 *h, const void *data, size_t len);
+void md5_end(struct md5 *h, unsigned char out[static 16]); /* may be called once */
+void md5_free(struct md5 *h);                              /* accepts NULL */
+
 /* HMAC-SHA256 (RFC 2104). */
 void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 		     unsigned char out[static 32]);
