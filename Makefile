@@ -144,6 +144,7 @@ deps:
 
 deps-test:
 	@packaging/deps.sh build test
+	@tests/interop/install.sh
 
 deps-fuzz:
 	@packaging/deps.sh build fuzz

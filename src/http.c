@@ -324,6 +324,8 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 			 h->o.receive_buffer ? (long)h->o.receive_buffer : (long)RECEIVE_BUFFER);
 	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)h->o.fresh);
 	curl_easy_setopt(c, CURLOPT_FORBID_REUSE, (long)h->o.fresh);
+	if (h->o.fresh)
+		curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -28,8 +28,8 @@ struct http_options {
 	const char *unix_socket;  /* path to connect to in place of the host; NULL for none */
 	const char *spool_dir;    /* strings are borrowed for the life of the http */
 	size_t spool_memory;
-	int connections;       /* kept open at most */
-	bool fresh;            /* each exchange gets a connection of its own */
+	int connections; /* kept open at most */
+	bool fresh;      /* each exchange looks its name up and gets a connection of its own */
 	size_t receive_buffer; /* of each exchange; 0 = one for large bodies */
 	/* Judges the numeric address of each connection before it is made; false, with a static
 	 * word why, makes the exchange end as HTTP_FAULT_CONNECT, "address refused: ...". NULL:
