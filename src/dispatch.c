@@ -17,11 +17,11 @@
 enum {
 	LOOK_EVERY_MS = 1000, /* for due targets, when nobody said that there are any */
 	GATHER_MS = 10,       /* results wait so long for company */
-	GATHER_MAX = 64,
+	GATHER_MAX = 128,
 	SWEEP_EVERY_MS = 60000,
 	TROUBLE_MS = 1000, /* rest after the database failed */
 	CONNECT_MS = 5000,
-	AHEAD = 8, /* leases of a target that answers, for each that may be in the air */
+	AHEAD = 32, /* leases of a target that answers, for each that may be in the air */
 	BYTES_MAX = 64 << 20,
 	RECEIVE_BUFFER = 16 << 10,
 };

@@ -309,12 +309,13 @@ static const char *const version_3[] = {
 	" created_ms BIGINT NOT NULL,"
 	" ended_ms BIGINT NOT NULL DEFAULT 0)",
 	"CREATE INDEX delivery_ready ON delivery (target_id, next_ms, id) WHERE state = 'pending'",
-	"CREATE INDEX delivery_waiting ON delivery (round_ms) WHERE state = 'pending'",
+	"CREATE INDEX delivery_waiting ON delivery (state, round_ms) WHERE state = 'pending'",
 	"CREATE INDEX delivery_flying ON delivery (target_id) WHERE state = 'delivering'",
-	"CREATE INDEX delivery_leased ON delivery (lease_until_ms) WHERE state = 'delivering'",
+	"CREATE INDEX delivery_leased ON delivery (state, lease_until_ms)"
+	" WHERE state = 'delivering'",
 	"CREATE INDEX delivery_ended ON delivery (ended_ms) WHERE ended_ms > 0",
-	"CREATE INDEX delivery_failed ON delivery (ended_ms, id) WHERE state = 'failed'",
-	"CREATE INDEX delivery_job ON delivery (job_id, url)",
+	"CREATE INDEX delivery_failed ON delivery (state, ended_ms, id) WHERE state = 'failed'",
+	"CREATE INDEX delivery_job ON delivery (job_id, id)",
 	"CREATE INDEX delivery_state ON delivery (state, id)",
 	"CREATE INDEX delivery_user ON delivery (user_id, id)",
 
