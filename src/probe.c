@@ -42,6 +42,18 @@ struct probe {
 
 /* ---- One attempt ---- */
 
+static void add_signature(struct http_req *q, const struct probe_ask *a, int64_t now_s)
+{
+	if (!a->nkeys)
+		return;
+	char *signature =
+		webhook_sign(a->keys, a->nkeys, a->event_id, now_s, a->body, strlen(a->body));
+	http_req_header(q, "webhook-id: %s", a->event_id);
+	http_req_header(q, "webhook-timestamp: %" PRId64, now_s);
+	http_req_header(q, "webhook-signature: %s", signature);
+	xfree(signature);
+}
+
 static void send_now(struct probe *p, struct probe_ask *a)
 {
 	struct attempt *t = a->running;
@@ -55,13 +67,15 @@ static void send_now(struct probe *p, struct probe_ask *a)
 	q->total_ms = ATTEMPT_MS;
 	q->max_body = ANSWER_MAX;
 	q->in_memory = true;
-	sys_format_utc(sys_wall_ms(), now);
+	int64_t now_ms = sys_wall_ms();
+	sys_format_utc(now_ms, now);
 	a->attempts++;
 	http_req_header(q, "Content-Type: application/json");
 	http_req_header(q, "User-Agent: autos/%s (webhook test)", AUTOS_VERSION);
 	http_req_header(q, "X-Webhook-Timestamp: %s", now);
 	http_req_header(q, "X-Webhook-Attempt: %d", a->attempts);
 	http_req_header(q, "X-Webhook-ID: %s", a->id);
+	add_signature(q, a, now_ms / 1000);
 	t->sent = true;
 	t->sent_us = sys_mono_us();
 	http_start(p->http, &t->x);

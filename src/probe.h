@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "err.h"
+#include "webhook_sign.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,9 @@ struct probe_ask {
 	int tries;         /* at most */
 	int64_t wait_ms;   /* after the first failure; doubles with each further one */
 	bool success_only; /* only 2xx is a success; else every answer is */
+	char event_id[40]; /* webhook-id of a message that is signed, with these: */
+	struct webhook_key keys[4];
+	size_t nkeys; /* 0 = it is not signed */
 	/* Once, from the probe's thread or from within probe_start; must not block. */
 	void (*done)(struct probe_ask *a);
 	void *owner;

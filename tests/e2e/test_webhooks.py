@@ -323,6 +323,15 @@ def test_rotation(make_sim, make_service):
 # ---- signatures, by others and by us ----
 
 
+def test_a_test_is_signed(service):
+    secret = secret_of(service)
+    with receiver.Receiver() as r:
+        a = service.post(f"{W}/webhook-send-test", {"webhook_url": r.url, "test_payload": {"test": True, "a": "ç"}})
+    assert a.json["success"] and a.json["attempts"] == 1
+    h, body = r.messages()[0].headers, r.messages()[0].body
+    assert h["webhook-signature"] == receiver.sign(secret, h["webhook-id"], h["webhook-timestamp"], body)
+
+
 def a_message(make_sim, make_service, **more):
     """(service, message, shared secret, public key) of a delivery."""
     sim = make_sim("--cases", 1, "--documents", 3, "--size", 2000)
