@@ -7,6 +7,7 @@
 #include "delivery_target.h"
 #include "sys.h"
 #include "webhook.h"
+#include "webhook_secret.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +75,8 @@ static bool insert(struct db *db, const struct ended *j, const char *url, int64_
 	char event_id[DELIVERY_EVENT_SIZE] = "msg_";
 	int64_t target_id;
 	sys_random_hex(event_id + 4, 32);
-	return find_target(db, url, now_ms, &target_id, e) &&
+	return webhook_secret_ensure(db, user_id, now_ms, e) &&
+	       find_target(db, url, now_ms, &target_id, e) &&
 	       db_exec(db, NULL, e,
 		       "INSERT INTO delivery (event_id, job_id, process_id, target_id, user_id, url,"
 		       " thin, seq, job_state, outcome, job_error, total, available, failed,"

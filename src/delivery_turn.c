@@ -50,7 +50,7 @@ static bool record_target(struct db *db, const struct delivery_turn *t, struct d
 {
 	const struct webhook_verdict *v = &x->verdict;
 	struct db_rows r;
-	if (v->class == WEBHOOK_BLOCKED || v->class == WEBHOOK_LOCAL)
+	if (v->class == WEBHOOK_BLOCKED)
 		return true;
 	if (!v->target_failed)
 		return db_exec(
@@ -112,12 +112,29 @@ static bool record_state(struct db *db, const struct delivery_turn *t, struct de
 	x->next_ms = again ? t->now_ms + v->wait_ms : 0;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE delivery SET state = $1, manual = 0, attempts = attempts + 1,"
-			  " tries = tries + $2, next_ms = $3, class = $4, error = $5, owner = '',"
-			  " lease_until_ms = 0, ended_ms = $6"
-			  " WHERE id = $7 AND epoch = $8 AND state = 'delivering'",
-			  db_s(state_of(v->fate)), db_i(v->class != WEBHOOK_LOCAL),
-			  db_i(x->next_ms), db_s(webhook_class_name(v->class)), db_s(v->error),
+			  " tries = tries + 1, next_ms = $2, class = $3, error = $4, owner = '',"
+			  " lease_until_ms = 0, ended_ms = $5"
+			  " WHERE id = $6 AND epoch = $7 AND state = 'delivering'",
+			  db_s(state_of(v->fate)), db_i(x->next_ms),
+			  db_s(webhook_class_name(v->class)), db_s(v->error),
 			  db_i(again ? 0 : t->now_ms), db_i(l->id), db_i(l->epoch));
+	*mine = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ok;
+}
+
+/* Our own fault: it waits, and was no attempt. */
+static bool postpone(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+		     bool *mine, struct err *e)
+{
+	struct db_rows r;
+	x->next_ms = t->now_ms + x->verdict.wait_ms;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE delivery SET state = 'pending', next_ms = $1, class = $2,"
+			  " error = $3, owner = '', lease_until_ms = 0"
+			  " WHERE id = $4 AND epoch = $5 AND state = 'delivering'",
+			  db_i(x->next_ms), db_s(webhook_class_name(x->verdict.class)),
+			  db_s(x->verdict.error), db_i(x->lease->id), db_i(x->lease->epoch));
 	*mine = ok && r.changed == 1;
 	db_rows_release(&r);
 	return ok;
@@ -141,10 +158,13 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 	const struct delivery_lease *l = x->lease;
 	bool mine;
 	x->stale = x->paused = false;
-	if (!(x->unsent ? hand_back(db, x, &mine, e) : record_state(db, t, x, &mine, e)))
+	bool local = !x->unsent && x->verdict.class == WEBHOOK_LOCAL;
+	if (!(x->unsent ? hand_back(db, x, &mine, e)
+	      : local   ? postpone(db, t, x, &mine, e)
+			: record_state(db, t, x, &mine, e)))
 		return false;
 	x->stale = !mine;
-	if (!mine || x->unsent)
+	if (!mine || x->unsent || local)
 		return true;
 	if (x->verdict.fate == WEBHOOK_DELIVERED &&
 	    !db_exec(db, NULL, e,

@@ -219,6 +219,18 @@ static void test_the_fence(void **state)
 	turn(r->db, &c, "one", 5600, &back, 1);
 	assert_int_equal(c.t.nleases, 1);
 	assert_int_equal(c.leases[0].tries, 0);
+	/* Our own fault is no attempt. */
+	struct delivery_result ours = result(&c.leases[0], WEBHOOK_LOCAL, WEBHOOK_AGAIN, false);
+	turn(r->db, &d, "one", 5700, &ours, 1);
+	assert_false(ours.stale);
+	assert_int_equal(d.t.nleases, 0);
+	assert_int_equal(COUNT(r->db, "state = 'pending' AND attempts + tries = 0"
+				      " AND class = 'local' AND next_ms = 5800"),
+			 1);
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 0);
+	turn(r->db, &d, "one", 5800, NULL, 0);
+	assert_int_equal(d.t.nleases, 1);
+	release(&d);
 	/* A new process alone on the database. */
 	assert_true(STEP(r->db, delivery_release_all(r->db, 6000, &e)));
 	assert_int_equal(COUNT(r->db, "state = 'pending' AND owner = ''"), 1);
