@@ -213,7 +213,7 @@ class Autos:
         self.token = make_token() if token is None else token
         self.write_token(self.token)
         self.portal = portal.portal if isinstance(portal, Sim) else portal
-        self.settings = dict(FAST, **self.store.settings, **settings)
+        self.settings = {**FAST, **self.store.settings, **settings}
         self.captured = []  # every stderr
         self.processes = []
 
