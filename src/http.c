@@ -308,8 +308,7 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	}
 	if (x->req.no_body)
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-	if (x->req.fresh)
-		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)(x->req.fresh || h->o.fresh));
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -322,7 +321,6 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE,
 			 h->o.receive_buffer ? (long)h->o.receive_buffer : (long)RECEIVE_BUFFER);
-	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)h->o.fresh);
 	curl_easy_setopt(c, CURLOPT_FORBID_REUSE, (long)h->o.fresh);
 	if (h->o.fresh)
 		curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
