@@ -66,7 +66,8 @@ enum db_note_kind {
 	NOTE_CHANGED,  /* something about this case */
 	NOTE_READY,    /* ... and its job may be leased now */
 	NOTE_ACCESS,   /* users or keys; no case */
-	NOTE_DELIVERY, /* webhooks of this case: something is to be sent, or was */
+	NOTE_DELIVERY, /* a message to a webhook of this case is to be sent */
+	NOTE_SENT,     /* one was sent, or given up */
 };
 
 struct db_note {

@@ -173,7 +173,7 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 		     db_i(t->now_ms), db_i(l->job_id), db_s(l->url), db_i(l->user_id)))
 		return false;
 	if (x->verdict.fate != WEBHOOK_AGAIN)
-		db_note(db, (struct db_note){NOTE_DELIVERY, l->process_id, l->job_id});
+		db_note(db, (struct db_note){NOTE_SENT, l->process_id, l->job_id});
 	return record_attempt(db, x, e) && record_target(db, t, x, e);
 }
 

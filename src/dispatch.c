@@ -241,16 +241,18 @@ static bool commit(struct dispatch *d, int64_t now)
 				  .lease_ms = d->o.config->lease_time,
 				  .results = results_of(d),
 				  .nresults = d->nover,
-				  .rescue = now - d->looked_at >= LOOK_EVERY_MS};
+				  .rescue = now - d->rescued_at >= LOOK_EVERY_MS};
 	t.renew = d->nall > d->nover && now - d->renewed_at > t.lease_ms / 3;
 	find_room(d, &t);
-	t.leases = xcalloc(t.room + 1, sizeof *t.leases);
+	t.leases = d->leases;
 	d->look = false;
 	d->looked_at = now;
 	bool ok = ledger_write(d->o.ledger, write_turn, &t, &e);
 	if (ok) {
 		if (t.renew)
 			d->renewed_at = now;
+		if (t.rescue)
+			d->rescued_at = now;
 		d->trouble_until = 0;
 		d->due_at = t.due_ms == DELIVERY_NEVER ? INT64_MAX : now + (t.due_ms - t.now_ms);
 		settle_over(d, &t);
@@ -261,7 +263,6 @@ static bool commit(struct dispatch *d, int64_t now)
 		if (!had_trouble)
 			log_error("deliveries not written", "why=\"%s\"", e.text);
 	}
-	xfree(t.leases);
 	xfree(t.results);
 	return ok;
 }
@@ -424,12 +425,14 @@ struct dispatch *dispatch_start(const struct dispatch_options *o, struct err *e)
 					     .pause_after = c->webhook_pause_after,
 					     .pause_ms = c->webhook_pause,
 					     .pause_max_ms = c->webhook_pause_max};
+	d->leases = xcalloc((size_t)c->webhook_parallel, sizeof *d->leases);
 	d->over_tail = &d->over;
 	d->look = true;
 	sys_random_hex(d->owner, sizeof d->owner - 1);
 	if (!open_parts(d, e)) {
 		http_free(d->http);
 		db_close(d->db);
+		xfree(d->leases);
 		xfree(d);
 		return NULL;
 	}
@@ -471,5 +474,6 @@ void dispatch_free(struct dispatch *d)
 		drop(d, d->all);
 	http_free(d->http);
 	db_close(d->db);
+	xfree(d->leases);
 	xfree(d);
 }

@@ -61,6 +61,7 @@ struct dispatch {
 	_Atomic bool woken, draining;
 
 	/* the thread's */
+	struct delivery_lease *leases; /* webhook_parallel of them: what a transaction took */
 	struct target *targets[TARGET_BUCKETS];
 	struct flight *all;
 	struct flight *over, **over_tail;
@@ -69,6 +70,7 @@ struct dispatch {
 	int64_t over_since;    /* monotonic: when the first of those that are over ended */
 	int64_t looked_at;     /* monotonic: last transaction */
 	int64_t renewed_at;    /* monotonic */
+	int64_t rescued_at;    /* monotonic */
 	int64_t swept_at;      /* monotonic */
 	int64_t due_at;        /* monotonic: when a target is due */
 	int64_t trouble_until; /* monotonic: the database failed; 0 = it did not */

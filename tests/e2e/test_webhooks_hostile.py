@@ -1,9 +1,11 @@
 """Receivers that hang, drip, close, flood, answer garbage, or have a bad certificate: each is named, none holds up another."""
 
+import concurrent.futures
 import socket
 import threading
 import time
 
+import crash
 import lib
 import receiver
 
@@ -162,7 +164,7 @@ def test_certificates(make_sim, make_service, place):
 def test_a_thousand_dead_targets(make_sim, make_service):
     """They hang; the living one hears of its job while every one of them is still waited for. How soon is printed."""
     count = 1000
-    s, found = ready(make_sim, make_service, 4, webhook_timeout="15s")
+    s, found = ready(make_sim, make_service, 4, webhook_timeout="60s", drain_time="100ms")
     held, sockets = [], []
     # Each target is a port of its own whose queue takes the connection and never answers.
     for _ in range(count):
@@ -173,9 +175,10 @@ def test_a_thousand_dead_targets(make_sim, make_service):
     try:
         with receiver.Receiver() as alive:
             before = memory_kb(s)
-            for i, x in enumerate(sockets):
-                a = s.post(s.path(found[i % 3], "jobs"), {"webhook_url": f"http://127.0.0.1:{x.getsockname()[1]}/"})
-                assert a.status == 200
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                urls = [f"http://127.0.0.1:{x.getsockname()[1]}/" for x in sockets]
+                answers = list(pool.map(lambda iu: s.post(s.path(found[iu[0] % 3], "jobs"), {"webhook_url": iu[1]}), enumerate(urls)))
+            assert {a.status for a in answers} == {200}
             lib.until(lambda: s.one("SELECT COUNT(*) FROM delivery WHERE state = 'delivering'") == count, "all to be under way")
             for i in range(5):
                 asked = time.time()
@@ -184,7 +187,7 @@ def test_a_thousand_dead_targets(make_sim, make_service):
                 held.append(m.at - asked)
             grown = memory_kb(s) - before
             print(f"{count} dead targets: the living one heard after {max(held) * 1000:.0f} ms at most; {grown / 1024:.0f} MB more")
-            assert grown < 120 << 10
+            assert crash.SANITIZER or grown < 120 << 10
             assert s.get("/readyz", key=None).status == 200
             assert s.one("SELECT COUNT(*) FROM delivery WHERE state = 'delivering'") >= count * 0.9, "they were not dead for long enough"
     finally:
