@@ -213,6 +213,15 @@ static void test_small_taken_by_size(void **state)
 	assert_true(upload(r, SMALL));
 	assert_string_not_equal(r->put.key, KEY);
 	assert_true(bucket_holds(r->bucket, FULL, other, SMALL));
+	/* nor what is described as ours and is shorter */
+	char hex[65];
+	sha256_hex(r->data, SMALL, hex);
+	bucket_has(r->bucket, FULL, r->data, SMALL - 1);
+	pthread_mutex_lock(&r->bucket->peer.lock);
+	memcpy(bucket_find(r->bucket, FULL)->sha256, hex, 64);
+	pthread_mutex_unlock(&r->bucket->peer.lock);
+	assert_true(upload(r, SMALL));
+	assert_string_not_equal(r->put.key, KEY);
 }
 
 /* The answer to a PUT that went well is lost; the next try is told that the key is taken. */
