@@ -112,6 +112,8 @@ static void test_ourselves(void **state)
 	MAY(&g, "127.0.0.1", 8000);
 	MAY_NOT(&g, "127.0.0.1", 8001, "this service");
 	MAY(&g, "8.8.8.8", 8001); /* not ours */
+	MAY(&g, "2001:4860:4860::8888", 8001);
+	MAY_NOT(&g, "::1", 8001, "this service");
 	guard_of(&g, "development", "");
 	MAY(&g, "127.0.0.1", 8000); /* the test receiver */
 }
