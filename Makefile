@@ -36,7 +36,7 @@ TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tool-%,$(wildcard tests/tools
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
 .PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
-	deps-fuzz deps-bench install clean kill-campaign
+	deps-fuzz deps-bench install clean kill-campaign kill-campaign-webhooks
 
 all: $(BUILD)/autos $(BUILD)/autos-sim ## builds build/autos and build/autos-sim
 
@@ -114,6 +114,10 @@ check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
 kill-campaign: deps-test all ## kill -9 at N=10000 random moments
 	tests/campaign-kill.sh $(N)
 
+kill-campaign-webhooks: deps-test all ## kill -9 at N=200 random moments while CASES=500 jobs with webhooks end
+	HOOK_KILLS=$(or $(N),200) HOOK_JOBS=$(or $(CASES),500) SEED=$(or $(SEED),1) AUTOS_BUILD=$(BUILD) \
+		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rP tests/e2e/test_webhooks_kill.py
+
 fuzz: deps-fuzz ## fuzzes every target for TIME=60 seconds each, with libFuzzer
 	$(MAKE) -j$(JOBS) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS="-O1 -g" \
 		build/fuzz/libautos.a
@@ -144,6 +148,7 @@ deps:
 
 deps-test:
 	@packaging/deps.sh build test
+	@tests/interop/install.sh
 
 deps-fuzz:
 	@packaging/deps.sh build fuzz

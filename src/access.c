@@ -3,6 +3,7 @@
  */
 #include "access.h"
 
+#include "delivery.h"
 #include "sys.h"
 
 #include <stdio.h>
@@ -179,14 +180,16 @@ bool access_change_user(struct db *db, int64_t id, const struct user_change *c, 
 		     db_i(now_ms), db_i(id)))
 		return false;
 	changed(db);
-	return true;
+	return active || delivery_forget_user(db, id, now_ms, e);
 }
 
 bool access_delete_user(struct db *db, int64_t id, struct err *e)
 {
 	struct user_now was;
 	if (!read_user(db, id, &was, e) || !keep_an_admin(db, id, &was, false, e) ||
-	    !db_exec(db, NULL, e, "DELETE FROM app_user WHERE id = $1", db_i(id)))
+	    !db_exec(db, NULL, e, "DELETE FROM app_user WHERE id = $1", db_i(id)) ||
+	    !db_exec(db, NULL, e, "DELETE FROM webhook_secret WHERE user_id = $1", db_i(id)) ||
+	    !delivery_forget_user(db, id, sys_wall_ms(), e))
 		return false;
 	changed(db);
 	return true;

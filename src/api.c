@@ -38,6 +38,8 @@ static bool prepare(struct api *a, struct err *e)
 	for (size_t i = 0; i < LINK_SECRET; i++)
 		a->link_secret[i] =
 			(unsigned char)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+	if (!webhook_rules_init(&a->hooks, a->config, e))
+		return false;
 	a->probe = probe_new(a->config, e);
 	return a->probe && api_check_limits(a->config->rate_limit_routes, e);
 }
@@ -87,6 +89,11 @@ void api_set_base(struct api *a, const char *url)
 		n--;
 	xfree(a->base);
 	a->base = xstrndup(url, n);
+}
+
+void api_listens(struct api *a, int port)
+{
+	probe_listens(a->probe, port);
 }
 
 void api_drain(struct api *a)

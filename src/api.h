@@ -52,6 +52,9 @@ void api_free(struct api *a); /* accepts NULL; no call may be open */
 /* Base of the links that are handed out, once the port is known. Before the first request. */
 void api_set_base(struct api *a, const char *url);
 
+/* The port that is really listened on: no webhook may lead there. */
+void api_listens(struct api *a, int port);
+
 /* From now on readyz says no, and nobody waits any more. */
 void api_drain(struct api *a);
 

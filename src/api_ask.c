@@ -49,6 +49,7 @@ void api_ask_prepare(struct api_call *c, enum job_scope scope, const char *webho
 	c->ask = (struct job_ask){.number = c->number.digits,
 				  .scope = scope,
 				  .webhook_url = webhook_url,
+				  .user_id = c->who.user_id,
 				  .request_id = c->request_id,
 				  .trace = c->trace,
 				  .now_ms = c->asked_ms};

@@ -18,6 +18,7 @@
 #include "query_list.h"
 #include "rate.h"
 #include "target.h"
+#include "webhook.h"
 
 #include <jansson.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct api {
 	struct cache *cache;
 	struct keyring *keyring;
 	struct rate_table *rates;
+	struct webhook_rules hooks;
 	struct probe *probe; /* asks webhooks' addresses */
 	struct api_watch *watch;
 	struct {
@@ -291,6 +293,8 @@ api_fn route_refresh, route_download_documents, route_download_document, route_d
 api_fn route_list_jobs, route_get_job, route_cancel_job, route_retry_job;
 api_fn route_webhook_validate, route_webhook_connectivity, route_webhook_send_test;
 api_fn route_webhook_receiver;
+api_fn route_list_deliveries, route_get_delivery, route_redeliver, route_redeliver_failed;
+api_fn route_list_secrets, route_rotate_secret, route_retire_secret;
 api_fn route_list_users, route_create_user, route_get_me, route_put_me, route_put_user;
 api_fn route_regenerate_key, route_delete_user, route_list_keys, route_create_key;
 api_fn route_revoke_key;

@@ -30,8 +30,9 @@ static bool read_view(struct api_call *c)
 static void case_etag(const struct api_call *c, char kind, char out[static 80])
 {
 	int64_t step = view_link_fresh_ms(c->api, sys_wall_ms()) / 1000;
-	head_etag(out, "%c%" PRId64 "-%" PRId64 "-%d-%" PRId64, kind, c->view.job_id,
-		  c->view.last_event, *c->view.webhook_url != '\0', step);
+	int64_t hook = *c->view.webhook_url ? c->view.webhook_sent_ms + 1 : 0;
+	head_etag(out, "%c%" PRId64 "-%" PRId64 "-%" PRId64 "-%" PRId64, kind, c->view.job_id,
+		  c->view.last_event, hook, step);
 }
 
 /* Whether the client has this already, told by the head of the case alone. */
@@ -79,8 +80,8 @@ static json_t *status_object(struct api_call *c)
 					view_final(status))));
 	json_object_set_new(o, "job_id", view_id(v->job_id));
 	json_object_set_new(o, "webhook_url", json_value_text(v->webhook_url));
-	json_object_set_new(o, "webhook_sent", json_false());
-	json_object_set_new(o, "webhook_sent_at", json_null());
+	json_object_set_new(o, "webhook_sent", json_boolean(v->webhook_sent_ms != 0));
+	json_object_set_new(o, "webhook_sent_at", json_value_time(v->webhook_sent_ms));
 	json_object_set_new(o, "created_at", json_value_time(v->job_created_ms));
 	json_object_set_new(o, "started_at", json_value_time(v->job_started_ms));
 	json_object_set_new(o, "completed_at", json_value_time(v->job_finished_ms));

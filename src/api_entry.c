@@ -10,7 +10,6 @@
 
 #include "log.h"
 #include "sys.h"
-#include "webhook.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -154,8 +153,7 @@ static bool read_head(struct api_call *c, bool *known)
 static bool check_webhook(struct api_call *c, const char *url)
 {
 	struct err e;
-	bool production = config_is_production(c->api->config);
-	if (!url || webhook_url_check(url, production, &e))
+	if (!url || webhook_url_check(url, &c->api->hooks, &e))
 		return true;
 	api_problem(c, "invalid-webhook-url", "%s", e.text);
 	return false;
@@ -164,9 +162,10 @@ static bool check_webhook(struct api_call *c, const char *url)
 enum api_step route_get_process(struct api_call *c)
 {
 	const char *webhook = target_get(&c->target, "webhook_url");
-	bool force, download, known;
+	bool force, download, thin, known;
 	if (!api_case_number(c) || !api_flag_parameter(c, "force_refresh", false, &force) ||
-	    !api_flag_parameter(c, "auto_download", true, &download) || !check_webhook(c, webhook))
+	    !api_flag_parameter(c, "auto_download", true, &download) ||
+	    !api_flag_parameter(c, "webhook_thin", false, &thin) || !check_webhook(c, webhook))
 		return API_DONE;
 	if (c->who.role < ROLE_USER) {
 		if (!force && !webhook)
@@ -182,6 +181,7 @@ enum api_step route_get_process(struct api_call *c)
 		return only_stored(c);
 	api_patience(c, c->api->config->wait_default);
 	api_ask_prepare(c, download ? SCOPE_DOCUMENTS : SCOPE_LIST, webhook);
+	c->ask.webhook_thin = thin;
 	if (force)
 		c->max_age_ms = 0;
 	return api_ask(c, entry_asked);
@@ -226,10 +226,11 @@ static enum api_step answer_ticket(struct api_call *c)
 enum api_step route_post_job(struct api_call *c)
 {
 	const char *webhook = NULL;
-	bool force = false;
+	bool force = false, thin = false;
 	int64_t max_age_s = -1, priority = 0;
 	const struct member members[] = {
 		{"webhook_url", MEMBER_TEXT, false, 1, WEBHOOK_URL_MAX, &webhook},
+		{"webhook_thin", MEMBER_FLAG, false, 0, 0, &thin},
 		{"force_refresh", MEMBER_FLAG, false, 0, 0, &force},
 		{"max_age", MEMBER_INT, false, 0, INT64_C(3650) * 86400, &max_age_s},
 		{"priority", MEMBER_INT, false, JOB_PRIORITY_MIN, JOB_PRIORITY_MAX, &priority},
@@ -239,6 +240,7 @@ enum api_step route_post_job(struct api_call *c)
 	    !check_webhook(c, webhook))
 		return API_DONE;
 	api_ask_prepare(c, SCOPE_DOCUMENTS, webhook);
+	c->ask.webhook_thin = thin;
 	c->ask.priority = (int)priority;
 	if (force)
 		c->max_age_ms = 0;

@@ -33,6 +33,12 @@ static void add_queue(struct api *a, struct buf *b, int64_t now)
 	int64_t age = s.oldest_ready_ms ? now - s.oldest_ready_ms : 0;
 	gauge(b, "autos_queue_oldest_seconds", "How long the oldest waiting job could have begun",
 	      age > 0 ? (double)age / 1e3 : 0);
+	gauge(b, "autos_webhook_waiting", "Deliveries that wait to be sent", (double)s.deliveries);
+	age = s.oldest_delivery_ms ? now - s.oldest_delivery_ms : 0;
+	gauge(b, "autos_webhook_oldest_seconds", "Age of the oldest delivery that waits",
+	      age > 0 ? (double)age / 1e3 : 0);
+	gauge(b, "autos_webhook_targets_paused", "Targets of webhooks that are paused",
+	      (double)s.paused_targets);
 	gauge(b, "autos_cases", "Cases that are known", (double)s.cases);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "api_call.h"
 
-#include "filename.h"
+#include "case_json.h"
 #include "sys.h"
 
 #include <string.h>
@@ -25,85 +25,56 @@ bool view_final(const char *job_state)
 	       strcmp(job_state, "cancelled") == 0;
 }
 
-/* 100 exactly when everything is settled, never rounded up to it. */
 double view_progress(int64_t total, int64_t over, bool final)
 {
-	if (over >= total)
-		return final || total > 0 ? 100.0 : 0.0;
-	return (double)(over * 1000 / total) / 10.0;
+	return case_progress(total, over, final);
 }
 
 /* ---- Links ---- */
 
-/* Links are renewed in steps of a twelfth of their life, so that an answer stays the same in
- * between and If-None-Match can work. */
-static int64_t step_ms(const struct api *a)
+static struct doc_links links_of(const struct api *a)
 {
-	return a->config->link_ttl / 12;
+	return (struct doc_links){.store = a->o.store,
+				  .base = a->base,
+				  .secret = a->link_secret,
+				  .ttl_ms = a->config->link_ttl};
 }
 
 int64_t view_link_expires_s(const struct api *a, int64_t now_ms)
 {
-	return (now_ms / step_ms(a) * step_ms(a) + a->config->link_ttl) / 1000;
+	struct doc_links l = links_of(a);
+	return doc_links_expire_s(&l, now_ms);
 }
 
 int64_t view_link_fresh_ms(const struct api *a, int64_t now_ms)
 {
-	return (now_ms / step_ms(a) + 1) * step_ms(a);
+	struct doc_links l = links_of(a);
+	return doc_links_fresh_ms(&l, now_ms);
 }
 
 char *view_link(struct api *a, const struct doc_view *d, int64_t now_ms)
 {
-	struct store *s = a->o.store;
-	char *name = filename_make((size_t)d->position, FILE_DIGITS, d->name, d->type, d->ext);
-	int64_t expires = view_link_expires_s(a, now_ms), ttl = a->config->link_ttl / 1000;
-	char *url = s->ops->link ? s->ops->link(s, d->object_key, name, d->mime, expires - ttl, ttl)
-				 : link_make(a->base, a->link_secret,
-					     &(struct link){.key = d->object_key,
-							    .name = name,
-							    .mime = d->mime,
-							    .expires_s = expires});
-	xfree(name);
-	return url;
-}
-
-static void set_link(struct api *a, json_t *o, const struct doc_view *d, int64_t now_ms)
-{
-	bool got = strcmp(d->state, "available") == 0;
-	char *url = got ? view_link(a, d, now_ms) : NULL;
-	set(o, "download_url", json_value_text(url));
-	set(o, "expires_at",
-	    got ? json_value_time(view_link_expires_s(a, now_ms) * 1000) : json_null());
-	xfree(url);
+	struct doc_links l = links_of(a);
+	return doc_link(&l, d, now_ms);
 }
 
 /* ---- Documents ---- */
 
-const char *view_name(const struct doc_view *d)
-{
-	return *d->name ? d->name : "Documento sem nome";
-}
-
 /* What both lists of documents say. */
 static json_t *document(struct api *a, const struct doc_view *d, int64_t now_ms)
 {
-	json_t *o = json_object();
-	set(o, "id", json_value_text(view_document_id(d)));
-	set(o, "uuid", json_value_text(d->doc_id));
-	set(o, "name", json_value_text(view_name(d)));
-	set(o, "type", json_value_text(d->type));
-	set(o, "status", json_value_text(d->state));
-	set(o, "reason", json_value_text(d->reason));
-	set(o, "size", json_value_count(d->size));
-	set(o, "mime_type", json_value_text(d->mime));
-	set(o, "sha256", json_value_text(d->sha256));
-	set_link(a, o, d, now_ms);
-	return o;
+	struct doc_links l = links_of(a);
+	return doc_json(&l, d, now_ms);
+}
+
+const char *view_name(const struct doc_view *d)
+{
+	return doc_name(d);
 }
 
 const char *view_document_id(const struct doc_view *d)
 {
-	return *d->origin_id ? d->origin_id : d->doc_id;
+	return doc_id(d);
 }
 
 json_t *view_status_document(struct api *a, const struct doc_view *d, int64_t now_ms)

@@ -6,8 +6,9 @@
 
 #include "probe.h"
 #include "sys.h"
-#include "webhook.h"
+#include "webhook_secret.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ enum api_step route_webhook_validate(struct api_call *c)
 	if (!read_request(c, &url, &ignored))
 		return API_DONE;
 	o = json_object();
-	bool valid = webhook_url_check(url, config_is_production(c->api->config), &e);
+	bool valid = webhook_url_check(url, &c->api->hooks, &e);
 	json_object_set_new(o, "valid", json_boolean(valid));
 	json_object_set_new(o, "url", json_string(url));
 	if (!valid)
@@ -89,6 +90,23 @@ static json_t *full_payload(void)
 	return o;
 }
 
+/* A test is signed like the real messages, once its user has a secret. */
+static bool take_keys(struct api_call *c, struct probe_ask *a, struct err *e)
+{
+	struct webhook_secret_view all[WEBHOOK_SECRETS_MAX];
+	size_t n = 0;
+	static_assert(sizeof a->keys / sizeof *a->keys >= WEBHOOK_SECRETS_MAX, "all fit");
+	struct db *db = api_reader(c->api, e);
+	bool ok = db && webhook_secrets(db, c->who.user_id, sys_wall_ms(), all, &n, e);
+	api_reader_back(c->api, db);
+	for (size_t i = 0; i < n; i++)
+		if (all[i].kind == WEBHOOK_HMAC || c->api->config->webhook_ed25519)
+			a->keys[a->nkeys++] = all[i].key;
+	memcpy(a->event_id, "msg_", 4);
+	sys_random_hex(a->event_id + 4, 32);
+	return ok;
+}
+
 /* Takes over the payload. */
 static enum api_step start(struct api_call *c, const char *url, json_t *payload, bool send_test,
 			   api_fn *next)
@@ -98,7 +116,7 @@ static enum api_step start(struct api_call *c, const char *url, json_t *payload,
 	json_decref(payload);
 	if (!text)
 		die("out of memory (json)");
-	if (!webhook_url_check(url, config_is_production(c->api->config), &e)) {
+	if (!webhook_url_check(url, &c->api->hooks, &e)) {
 		free(text);
 		return api_problem(c, "invalid-webhook-url", "%s", e.text);
 	}
@@ -120,6 +138,8 @@ static enum api_step start(struct api_call *c, const char *url, json_t *payload,
 	a->owner = c;
 	c->state = a;
 	c->state_free = free_ask;
+	if (send_test && !take_keys(c, a, &e))
+		return api_error(c, &e);
 	c->sleep = SLEEP_PROBE;
 	c->next = next;
 	return API_SLEEP;

@@ -5,6 +5,7 @@
 #include "cmd.h"
 
 #include "access.h"
+#include "cmd_place.h"
 #include "control.h"
 #include "job.h"
 #include "ledger.h"
@@ -15,80 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Where a command does its work: one of the two is there. */
-struct place {
-	struct control *control;
-	struct ledger *ledger;
-};
-
-static bool open_place(struct place *p, const struct config *c, struct err *e)
-{
-	*p = (struct place){.control = control_open(c, e)};
-	if (p->control)
-		return true;
-	if (e->kind != ERR_ABSENT)
-		return false;
-	if (!sys_mkdirs(c->data_dir, 0700, e))
-		return err_prefix(e, "data_dir: ");
-	p->ledger = ledger_open(c->database_url, e);
-	return p->ledger != NULL;
-}
-
-static void close_place(struct place *p)
-{
-	control_close(p->control);
-	ledger_close(p->ledger);
-}
-
-static int status_of(const struct err *e)
-{
-	return e->kind == ERR_ABSENT                         ? EXIT_NOT_FOUND
-	       : e->kind == ERR_INPUT || e->kind == ERR_BUSY ? EXIT_USAGE
-							     : EXIT_TROUBLE;
-}
-
-/* ---- Finding a user ---- */
-
-static bool read_user(struct db *db, const char *name, struct user_list *l, struct err *e)
-{
-	return access_user(db, 0, name, l, e) ||
-	       (e->kind == ERR_ABSENT ? fail(e, ERR_ABSENT, "there is no user '%.100s'", name)
-				      : false);
-}
-
-/* Users through the service are JSON, in the database rows: both as id and name. */
-static bool find_user(struct place *p, const char *name, int64_t *id, struct err *e)
-{
-	if (p->ledger) {
-		struct user_list l = {0};
-		bool ok = read_user(ledger_db(p->ledger), name, &l, e);
-		*id = ok ? l.users[0].id : 0;
-		user_list_release(&l);
-		return ok;
-	}
-	for (int skip = 0;; skip += 1000) {
-		char path[80];
-		json_t *all, *one;
-		size_t i;
-		snprintf(path, sizeof path, "/api/v1/users?limit=1000&skip=%d", skip);
-		if (!control_ask(p->control, "GET", path, NULL, &all, e))
-			return false;
-		size_t n = json_array_size(all);
-		*id = 0;
-		json_array_foreach(all, i, one)
-		{
-			const char *is = json_string_value(json_object_get(one, "username"));
-			if (is && strcmp(is, name) == 0)
-				*id = json_integer_value(json_object_get(one, "id"));
-		}
-		json_decref(all);
-		if (*id)
-			return true;
-		if (n < 1000)
-			return fail(e, ERR_ABSENT, "there is no user '%.100s'", name);
-	}
-}
 
 /* ---- Making users and keys ---- */
 
@@ -152,7 +79,7 @@ static bool key_create(struct place *p, const struct cmd_line *l, struct err *e)
 	if (l->expires && (!config_duration(l->expires, &life) || life < 60000))
 		return fail(e, ERR_INPUT, "--expires %s: must be a time such as 90d, at least 1m",
 			    l->expires);
-	if (!find_user(p, l->words[1], &m.user_id, e))
+	if (!place_find_user(p, l->words[1], &m.user_id, e))
 		return false;
 	if (p->ledger) {
 		m.expires_ms = life ? sys_wall_ms() + life : 0;
@@ -207,7 +134,7 @@ static bool key_list(struct db *db, const struct cmd_line *l, struct err *e)
 	struct user_list user = {0};
 	struct key_list list = {0};
 	char made[25], ends[25], used[25];
-	bool ok = l->nwords < 2 || read_user(db, l->words[1], &user, e);
+	bool ok = l->nwords < 2 || place_read_user(db, l->words[1], &user, e);
 	ok = ok && access_keys(db, l->nwords < 2 ? 0 : user.users[0].id, &list, e);
 	if (ok)
 		term_out("%-6s  %-24s  %-12s  %-24s  %-24s  %-24s  %s\n", "ID", "USER", "KEY",
@@ -310,7 +237,7 @@ static int show_list(const struct cmd_line *l, const struct config *c,
 	struct db *db = db_open(c->database_url, DB_READ, &e);
 	int status = EXIT_COMPLETE;
 	if (!db || !list(db, l, &e))
-		status = cmd_fail(&e, status_of(&e));
+		status = cmd_fail(&e, place_status(&e));
 	db_close(db);
 	return status;
 }
@@ -324,9 +251,9 @@ static int run_user(const struct cmd_line *l, struct config *c)
 		return show_list(l, c, user_list);
 	if (l->nwords != 2 || strcmp(l->words[0], "create") != 0)
 		return usage("user", "create NAME or list");
-	if (!open_place(&p, c, &e) || !user_create(&p, l, &e))
-		status = cmd_fail(&e, status_of(&e));
-	close_place(&p);
+	if (!place_open(&p, c, &e) || !user_create(&p, l, &e))
+		status = cmd_fail(&e, place_status(&e));
+	place_close(&p);
 	return status;
 }
 
@@ -341,10 +268,10 @@ static int run_key(const struct cmd_line *l, struct config *c)
 		return show_list(l, c, key_list);
 	if (l->nwords != 2 || (!create && !gone))
 		return usage("key", "create NAME, list [NAME] or revoke ID");
-	if (!open_place(&p, c, &e) ||
+	if (!place_open(&p, c, &e) ||
 	    !(create ? key_create(&p, l, &e) : key_revoke(&p, c, l->words[1], &e)))
-		status = cmd_fail(&e, status_of(&e));
-	close_place(&p);
+		status = cmd_fail(&e, place_status(&e));
+	place_close(&p);
 	return status;
 }
 
@@ -355,9 +282,9 @@ static int run_cancel(const struct cmd_line *l, struct config *c)
 	int status = EXIT_COMPLETE;
 	if (l->nwords != 1)
 		return usage("cancel", "one job id");
-	if (!open_place(&p, c, &e) || !job_cancel_word(&p, l->words[0], &e))
-		status = cmd_fail(&e, status_of(&e));
-	close_place(&p);
+	if (!place_open(&p, c, &e) || !job_cancel_word(&p, l->words[0], &e))
+		status = cmd_fail(&e, place_status(&e));
+	place_close(&p);
 	return status;
 }
 

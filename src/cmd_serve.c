@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "config_service.h"
+#include "dispatch.h"
 #include "job.h"
 #include "ledger.h"
 #include "log.h"
@@ -25,6 +26,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +40,7 @@ struct service {
 	struct worker *worker;
 	struct api *api;
 	struct server *server;
+	_Atomic(struct dispatch *) dispatch;
 	pthread_t thread; /* the worker's */
 	bool working;
 	_Atomic bool worker_ended;
@@ -45,14 +48,19 @@ struct service {
 
 /* ---- What the parts ask of each other ---- */
 
-static void wake_worker(void *arg, const struct db_note *notes, size_t n)
+static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 {
 	struct service *s = arg;
-	for (size_t i = 0; i < n; i++)
-		if (notes[i].kind != NOTE_ACCESS) {
-			worker_wake(s->worker);
-			return;
-		}
+	struct dispatch *d = atomic_load(&s->dispatch);
+	bool work = false, delivery = false;
+	for (size_t i = 0; i < n; i++) {
+		work = work || notes[i].kind == NOTE_READY || notes[i].kind == NOTE_CHANGED;
+		delivery = delivery || notes[i].kind == NOTE_DELIVERY;
+	}
+	if (work)
+		worker_wake(s->worker);
+	if (delivery && d)
+		dispatch_wake(d);
 }
 
 static void tell_work(void *arg, struct api_work *out)
@@ -136,7 +144,7 @@ static bool open_parts(struct service *s, struct err *e)
 		e);
 	if (!s->worker)
 		return false;
-	ledger_watch(s->ledger, wake_worker, s);
+	ledger_watch(s->ledger, wake_senders, s);
 	s->api = api_new(&(struct api_options){.config = c,
 					       .ledger = s->ledger,
 					       .store = s->store,
@@ -153,6 +161,19 @@ static bool start(struct service *s, struct err *e)
 	s->server = server_start(s->config, s->api, e);
 	if (!s->server)
 		return false;
+	const char *url = server_url(s->server), *public = s->config->public_url;
+	int port = (int)strtol(strrchr(url, ':') + 1, NULL, 10);
+	api_listens(s->api, port);
+	struct dispatch *d =
+		dispatch_start(&(struct dispatch_options){.config = s->config,
+							  .ledger = s->ledger,
+							  .store = s->store,
+							  .base_url = *public ? public : url,
+							  .port = port},
+			       e);
+	if (!d)
+		return false;
+	atomic_store(&s->dispatch, d);
 	if (pthread_create(&s->thread, NULL, worker_main, s) != 0)
 		return fail(e, ERR_FAIL, "cannot start a thread");
 	s->working = true;
@@ -172,14 +193,19 @@ static void stop(struct service *s)
 	struct err e;
 	if (s->api)
 		api_drain(s->api);
+	if (s->dispatch)
+		dispatch_drain(s->dispatch);
 	if (s->working) {
 		worker_drain(s->worker);
 		pthread_join(s->thread, NULL);
 	}
+	if (s->dispatch)
+		dispatch_stop(s->dispatch);
 	server_stop(s->server);
 	/* Nobody submits any more; after this write nobody is told of any either. */
 	if (s->ledger && !ledger_write(s->ledger, nothing, NULL, &e))
 		log_error("last commit failed", "why=\"%s\"", e.text);
+	dispatch_free(s->dispatch);
 	api_free(s->api);
 	worker_free(s->worker);
 	ledger_close(s->ledger);

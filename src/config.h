@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_ROWS = 78 };
+enum { CONFIG_ROWS = 90 };
 
 enum config_source {
 	CONFIG_DEFAULT,
@@ -111,6 +111,19 @@ struct config {
 	int64_t metrics_public;
 	char *trusted_proxies;
 	int64_t cache_memory;
+	/* webhooks */
+	char *webhook_allow;
+	char *webhook_ca_file;
+	char *webhook_schedule;
+	int64_t webhook_timeout;
+	int64_t webhook_parallel;
+	int64_t webhook_target_parallel;
+	int64_t webhook_pause_after;
+	int64_t webhook_pause;
+	int64_t webhook_pause_max;
+	int64_t webhook_thin;
+	int64_t webhook_ed25519;
+	int64_t webhook_keep;
 
 	unsigned char source[CONFIG_ROWS]; /* enum config_source of each row of the table */
 };

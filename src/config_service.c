@@ -3,6 +3,9 @@
  */
 #include "config_service.h"
 
+#include "netrule.h"
+#include "webhook_retry.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -125,6 +128,19 @@ static void check_production(const struct config *c, struct buf *lines)
 		buf_adds(lines, "public_url must begin with https:// in production\n");
 }
 
+static void check_webhooks(const struct config *c, struct buf *lines)
+{
+	struct netrule_list ranges;
+	struct webhook_schedule waits;
+	struct err e;
+	if (!netrule_list_parse(c->webhook_allow, &ranges, &e))
+		buf_addf(lines, "webhook_allow: %s\n", e.text);
+	if (!webhook_schedule_parse(c->webhook_schedule, &waits, &e))
+		buf_addf(lines, "webhook_schedule: %s\n", e.text);
+	if (c->webhook_pause > c->webhook_pause_max)
+		buf_adds(lines, "webhook_pause must not exceed webhook_pause_max\n");
+}
+
 void config_check_service(const struct config *c, struct buf *lines)
 {
 	char host[256];
@@ -141,4 +157,5 @@ void config_check_service(const struct config *c, struct buf *lines)
 	check_tls(c, lines);
 	check_production(c, lines);
 	check_limits(c, lines);
+	check_webhooks(c, lines);
 }

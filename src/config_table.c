@@ -213,6 +213,36 @@ const struct config_row config_table[] = {
 	 "Addresses of proxies, separated by commas, whose X-Forwarded-For is believed."},
 	{"cache_memory", SIZE, AT(cache_memory), "16M", 0, MIB(4096), NULL, "Service",
 	 "Memory for answers that can be given again until something changes."},
+
+	{"webhook_allow", TEXT, AT(webhook_allow), "", 0, 0, NULL, "Webhooks",
+	 "Ranges of addresses that webhooks may lead to although they are not public, such as "
+	 "10.1.0.0/16,fd00::/8. Whoever has a key can then make the service call them."},
+	{"webhook_ca_file", TEXT, AT(webhook_ca_file), "", 0, 0, NULL, "Webhooks",
+	 "Certificate authorities to trust for webhooks in place of the system's (PEM)."},
+	{"webhook_schedule", TEXT, AT(webhook_schedule), "2s,4s,1m,5m,30m,2h,5h,10h", 0, 0, NULL,
+	 "Webhooks",
+	 "Waits between the tries of one delivery, 1 to 20 of them, each at most 7d; after the "
+	 "last one it is given up. Waits of a minute and more vary by a fifth."},
+	{"webhook_timeout", DURATION, AT(webhook_timeout), "15s", 100, SECONDS(60), NULL,
+	 "Webhooks", "Whole time of one try, from the name's look-up to the answer's end."},
+	{"webhook_parallel", NUMBER, AT(webhook_parallel), "2048", 4, 10000, NULL, "Webhooks",
+	 "Deliveries under way at once. A quarter is for targets that answered last time."},
+	{"webhook_target_parallel", NUMBER, AT(webhook_target_parallel), "8", 1, 256, NULL,
+	 "Webhooks", "Deliveries to one target (host and port) at once."},
+	{"webhook_pause_after", NUMBER, AT(webhook_pause_after), "10", 1, 1000, NULL, "Webhooks",
+	 "A target that failed so often in a row is paused; then one delivery tries whether it is "
+	 "back."},
+	{"webhook_pause", DURATION, AT(webhook_pause), "30s", 1, SECONDS(86400), NULL, "Webhooks",
+	 "First pause of a target; doubled with each further one."},
+	{"webhook_pause_max", DURATION, AT(webhook_pause_max), "15m", 1, SECONDS(86400), NULL,
+	 "Webhooks", "Longest pause of a target."},
+	{"webhook_thin", FLAG, AT(webhook_thin), "no", 0, 1, NULL, "Webhooks",
+	 "Whether all messages are thin: ids and counts, without names, texts and links."},
+	{"webhook_ed25519", FLAG, AT(webhook_ed25519), "no", 0, 1, NULL, "Webhooks",
+	 "Whether messages are signed with the user's ed25519 key too (v1a)."},
+	{"webhook_keep", DURATION, AT(webhook_keep), "30d", SECONDS(3600),
+	 SECONDS(INT64_C(3650) * 86400), NULL, "Webhooks",
+	 "How long deliveries that are over can be looked at and sent again."},
 };
 
 static_assert(sizeof config_table / sizeof *config_table == CONFIG_ROWS,

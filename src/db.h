@@ -63,9 +63,11 @@ struct db_ops {
 
 /* What a write changed, told to those who wait for news once it is committed. */
 enum db_note_kind {
-	NOTE_CHANGED, /* something about this case */
-	NOTE_READY,   /* ... and its job may be leased now */
-	NOTE_ACCESS,  /* users or keys; no case */
+	NOTE_CHANGED,  /* something about this case */
+	NOTE_READY,    /* ... and its job may be leased now */
+	NOTE_ACCESS,   /* users or keys; no case */
+	NOTE_DELIVERY, /* a message to a webhook of this case is to be sent */
+	NOTE_SENT,     /* one was sent, or given up */
 };
 
 struct db_note {

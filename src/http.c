@@ -6,6 +6,9 @@
  */
 #include "http.h"
 
+#include "http_fault.h"
+
+#include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -115,6 +118,24 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+static void name_address(struct http_exchange *x, const struct sockaddr *a)
+{
+	char ip[INET6_ADDRSTRLEN] = "";
+	struct sockaddr_in in = {0};
+	struct sockaddr_in6 in6 = {0};
+	bool four = a->sa_family == AF_INET;
+	if (four)
+		memcpy(&in, a, sizeof in);
+	else if (a->sa_family == AF_INET6)
+		memcpy(&in6, a, sizeof in6);
+	else
+		return;
+	inet_ntop(a->sa_family, four ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, ip,
+		  sizeof ip);
+	snprintf(x->res.address, sizeof x->res.address, "%s %d", ip,
+		 ntohs(four ? in.sin_port : in6.sin6_port));
+}
+
 /* The next bytes of a body on its way out. */
 static size_t on_read(char *out, size_t size, size_t n, void *arg)
 {
@@ -149,9 +170,10 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 {
 	struct http_exchange *x = arg;
 	(void)purpose;
-	bool (*may)(const struct sockaddr *, const char **) = x->http->o.may_connect;
+	const struct http_options *o = &x->http->o;
 	const char *why = "not allowed";
-	if (may && !may(&a->addr, &why)) {
+	name_address(x, &a->addr);
+	if (o->may_connect && !o->may_connect(o->may_arg, &a->addr, &why)) {
 		x->refused = why;
 		return CURL_SOCKET_BAD;
 	}
@@ -286,8 +308,7 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	}
 	if (x->req.no_body)
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-	if (x->req.fresh)
-		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)(x->req.fresh || h->o.fresh));
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -298,7 +319,11 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
-	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE,
+			 h->o.receive_buffer ? (long)h->o.receive_buffer : (long)RECEIVE_BUFFER);
+	curl_easy_setopt(c, CURLOPT_FORBID_REUSE, (long)h->o.fresh);
+	if (h->o.fresh)
+		curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -339,36 +364,6 @@ void http_start(struct http *h, struct http_exchange *x)
 }
 
 /* ---- Ending ---- */
-
-static enum http_fault fault_of(CURL *c, CURLcode code)
-{
-	curl_off_t connected = 0;
-	switch ((int)code) {
-	case CURLE_OK:
-		return HTTP_FAULT_NONE;
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_PROXY:
-		return HTTP_FAULT_CONNECT;
-	case CURLE_OPERATION_TIMEDOUT:
-		curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &connected);
-		return connected > 0 ? HTTP_FAULT_TIMEOUT : HTTP_FAULT_CONNECT;
-	case CURLE_PARTIAL_FILE:
-		return HTTP_FAULT_SHORT;
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_FAIL_REWIND:
-		return HTTP_FAULT_RESET;
-	default:
-		return HTTP_FAULT_PROTOCOL;
-	}
-}
 
 /* The views of the body. Without a file it is whole in memory, unless the file could not be made.
  */
@@ -413,8 +408,10 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->res.status = (int)status;
 	x->res.content_length = length;
-	enum http_fault fault = fault_of(x->easy, code);
-	if (fault == HTTP_FAULT_CONNECT && x->refused) {
+	enum http_fault fault = http_fault_of(x->easy, (int)code);
+	if (fault == HTTP_FAULT_CONNECT)
+		x->res.cause = http_cause_of(x->easy, (int)code, x->refused != NULL);
+	if (x->res.cause == HTTP_CAUSE_REFUSED) {
 		char text[160];
 		snprintf(text, sizeof text, "address refused: %s", x->refused);
 		set_fault(x, fault, text);

@@ -29,10 +29,13 @@ struct http_options {
 	const char *spool_dir;    /* strings are borrowed for the life of the http */
 	size_t spool_memory;
 	int connections; /* kept open at most */
+	bool fresh;      /* each exchange looks its name up and gets a connection of its own */
+	size_t receive_buffer; /* of each exchange; 0 = one for large bodies */
 	/* Judges the numeric address of each connection before it is made; false, with a static
 	 * word why, makes the exchange end as HTTP_FAULT_CONNECT, "address refused: ...". NULL:
 	 * all are fine. */
-	bool (*may_connect)(const struct sockaddr *a, const char **why);
+	bool (*may_connect)(void *arg, const struct sockaddr *a, const char **why);
+	void *may_arg;
 };
 
 /* One question and its answer. Zero it, fill `req` and `owner`, start it; release it when done. */

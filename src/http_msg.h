@@ -54,6 +54,15 @@ enum http_fault {
 	HTTP_FAULT_LOCAL,     /* our own disk or memory: the body could not be kept */
 };
 
+/* What of a connection could not be made: the part of HTTP_FAULT_CONNECT that was not reached. */
+enum http_cause {
+	HTTP_CAUSE_NONE,
+	HTTP_CAUSE_NAME,    /* the name leads to no address */
+	HTTP_CAUSE_ADDRESS, /* nobody answers there */
+	HTTP_CAUSE_TLS,     /* no TLS, or a certificate that is not to be trusted */
+	HTTP_CAUSE_REFUSED, /* we may not connect there (http_options.may_connect) */
+};
+
 /*
  * What came back. `head` and `tail` are the first and last bytes of the body (at most HTTP_EDGE of
  * each; they overlap in small bodies). `body` is the whole body when it was small enough to stay in
@@ -62,7 +71,9 @@ enum http_fault {
 struct http_res {
 	int status; /* 0: no status line arrived */
 	enum http_fault fault;
-	char fault_text[160];   /* for a human, when fault is not NONE */
+	enum http_cause cause; /* with HTTP_FAULT_CONNECT */
+	char address[64];     /* the last one that was to be connected to, "IP port"; "" for none */
+	char fault_text[160]; /* for a human, when fault is not NONE */
 	char content_type[128]; /* as sent, "" when absent */
 	char content_encoding[32];
 	char location[1024];

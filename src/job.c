@@ -5,6 +5,7 @@
  */
 #include "job.h"
 
+#include "delivery.h"
 #include "job_event.h"
 #include "sys.h"
 
@@ -289,7 +290,8 @@ bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, 
 				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) &&
 	     (more ? job_event(db, l->job_id, "job", "", "pending", now_ms, e)
-		   : job_event(db, l->job_id, "done", "", state_of(outcome), now_ms, e));
+		   : job_event(db, l->job_id, "done", "", state_of(outcome), now_ms, e) &&
+			      delivery_job_ended(db, l->job_id, now_ms, e));
 	db_rows_release(&r);
 	return ok;
 }

@@ -50,6 +50,8 @@ struct job_ask {
 	enum job_scope scope;
 	int priority;            /* higher goes first */
 	const char *webhook_url; /* checked by the caller; NULL for none */
+	bool webhook_thin;       /* it is to get ids and counts only */
+	int64_t user_id;         /* whose secret signs what it gets; 0 = nobody's */
 	const char *request_id;  /* NULL for none */
 	const char *trace;       /* traceparent; NULL for none */
 };
@@ -74,9 +76,10 @@ struct job_ticket {
 /*
  * As job_request, unless the case is whole (its last job ended complete or empty, nothing failed or
  * waits) and its list is at most max_age_ms old (JOB_ANY_AGE: however old it is): then the ticket
- * is `idle`, and a webhook is added to that last job. With SCOPE_LIST a list of that age is enough.
- * `relist` of the ask is not looked at: the list is asked for when there is none or it is older
- * than max_age_ms; with JOB_ANY_AGE, when it is older than a quarter of an hour.
+ * is `idle`, and a webhook is told of the end of that last job at once. With SCOPE_LIST a list of
+ * that age is enough. `relist` of the ask is not looked at: the list is asked for when there is
+ * none or it is older than max_age_ms; with JOB_ANY_AGE, when it is older than a quarter of an
+ * hour.
  */
 [[nodiscard]] bool job_ensure(struct db *db, const struct job_ask *ask, int64_t max_age_ms,
 			      struct job_ticket *out, struct err *e);
@@ -200,7 +203,8 @@ struct doc_result {
  * Ends the job. Its state follows from the outcome: complete, empty and limited make `completed`.
  * When more was asked for while it was worked on (a wider request adopted the job, a document was
  * chosen, a new list is wanted), the job goes back to `pending` instead and *over is false; not
- * when this lease was to ask for the list and did not get it.
+ * when this lease was to ask for the list and did not get it. With the end of a job (a cancelled
+ * one too) a delivery is written down for each of its webhooks.
  */
 [[nodiscard]] bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome,
 			      const char *error, int64_t now_ms, bool *over, struct err *e);

@@ -3,6 +3,7 @@
  */
 #include "job.h"
 
+#include "delivery.h"
 #include "job_event.h"
 
 /* ---- Trying again ---- */
@@ -20,6 +21,10 @@ static bool retry_case(struct db *db, const struct job_case *c, int64_t now_ms,
 			  " relist = CASE WHEN total = 0 THEN 1 ELSE relist END WHERE id = $3",
 			  db_i(now_ms), db_i(now_ms), db_i(c->job_id));
 	db_rows_release(&r);
+	ok = ok && db_exec(db, NULL, e,
+			   "UPDATE job_webhook SET delivered_ms = 0 WHERE job_id = $1"
+			   " AND delivered_ms <> 0",
+			   db_i(c->job_id));
 	return ok && job_reopen(db, c->process_id, c->job_id, e) &&
 	       job_event(db, c->job_id, "job", "", "pending", now_ms, e);
 }
@@ -98,7 +103,8 @@ bool job_cancel(struct db *db, int64_t job_id, int64_t now_ms, struct err *e)
 		     " AND state = 'processing'",
 		     db_i(db_int(&r, 0, 0))) &&
 	     job_event_at(db, db_int(&r, 0, 0), job_id, db_int(&r, 0, 1), "done", "", "cancelled",
-			  now_ms, e);
+			  now_ms, e) &&
+	     delivery_job_ended(db, job_id, now_ms, e);
 	db_rows_release(&r);
 	return ok;
 }

@@ -4,7 +4,9 @@
  */
 #include "job.h"
 
+#include "delivery.h"
 #include "job_event.h"
+#include "webhook_secret.h"
 
 #include <string.h>
 
@@ -82,12 +84,24 @@ static bool want_none(struct db *db, int64_t process_id, struct err *e)
 
 /* ---- A new job ---- */
 
-bool job_webhook_add(struct db *db, int64_t job_id, const char *url, int64_t now_ms, struct err *e)
+bool job_webhook_add(struct db *db, int64_t job_id, const struct job_ask *ask, struct err *e)
 {
-	return !url || db_exec(db, NULL, e,
-			       "INSERT INTO job_webhook (job_id, url, created_ms)"
-			       " VALUES ($1, $2, $3) ON CONFLICT (job_id, url) DO NOTHING",
-			       db_i(job_id), db_s(url), db_i(now_ms));
+	return !ask->webhook_url ||
+	       (webhook_secret_ensure(db, ask->user_id, ask->now_ms, e) &&
+		db_exec(db, NULL, e,
+			"INSERT INTO job_webhook (job_id, url, user_id, thin, created_ms,"
+			" delivered_ms) VALUES ($1, $2, $3, $4, $5, 0)"
+			" ON CONFLICT (job_id, url, user_id) DO UPDATE SET thin = excluded.thin",
+			db_i(job_id), db_s(ask->webhook_url), db_i(ask->user_id),
+			db_i(ask->webhook_thin), db_i(ask->now_ms)));
+}
+
+/* The job is over already: its webhook is told at once. */
+static bool tell_now(struct db *db, int64_t job_id, const struct job_ask *ask, struct err *e)
+{
+	return !ask->webhook_url ||
+	       (job_webhook_add(db, job_id, ask, e) &&
+		delivery_job_is_over(db, job_id, ask->webhook_url, ask->user_id, ask->now_ms, e));
 }
 
 /* The job's row, its first event and its webhook. */
@@ -105,7 +119,7 @@ static bool insert_row(struct db *db, const struct job_ask *ask, int64_t process
 			  db_s(ask->trace ? ask->trace : ""));
 	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
-	return ok && job_webhook_add(db, *id, ask->webhook_url, ask->now_ms, e) &&
+	return ok && job_webhook_add(db, *id, ask, e) &&
 	       job_event_at(db, process_id, *id, 1, "job", "", "pending", ask->now_ms, e);
 }
 
@@ -166,7 +180,7 @@ bool job_adopt(struct db *db, const struct job_ask *ask, const struct job_case *
 		     db_i(ask->priority > c->priority ? ask->priority : c->priority),
 		     db_i(c->job_id)))
 		return false;
-	if (!job_webhook_add(db, c->job_id, ask->webhook_url, ask->now_ms, e))
+	if (!job_webhook_add(db, c->job_id, ask, e))
 		return false;
 	if (!widened)
 		return true;
@@ -232,7 +246,7 @@ bool job_ensure(struct db *db, const struct job_ask *ask, int64_t max_age_ms,
 	*out = (struct job_ticket){.process_id = c.process_id, .job_id = c.job_id, .idle = true};
 	if (ask->webhook_url)
 		db_note(db, (struct db_note){NOTE_CHANGED, c.process_id, c.job_id});
-	return job_webhook_add(db, c.job_id, ask->webhook_url, ask->now_ms, e);
+	return tell_now(db, c.job_id, ask, e);
 }
 
 /* ---- Choosing ---- */
@@ -304,7 +318,8 @@ bool job_choose(struct db *db, const struct job_ask *ask, const char *doc_id,
 	if (d.available) {
 		*out = (struct job_ticket){
 			.process_id = c.process_id, .job_id = c.job_id, .idle = true};
-		return job_webhook_add(db, c.job_id, ask->webhook_url, ask->now_ms, e);
+		return c.active ? job_webhook_add(db, c.job_id, ask, e)
+				: tell_now(db, c.job_id, ask, e);
 	}
 	if (!request_known(db, &chosen, &c, 0, false, out, e))
 		return false;

@@ -39,8 +39,8 @@ struct job_case {
 [[nodiscard]] bool job_case_read(struct db *db, const char *number, struct job_case *out,
 				 struct err *e);
 
-/* Notes who is to be told of the job's end; url may be NULL. */
-[[nodiscard]] bool job_webhook_add(struct db *db, int64_t job_id, const char *url, int64_t now_ms,
+/* Notes who is to be told of the job's end, if anybody is. */
+[[nodiscard]] bool job_webhook_add(struct db *db, int64_t job_id, const struct job_ask *ask,
 				   struct err *e);
 
 /*

@@ -14,32 +14,24 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,
-	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
+	&cmd_get, &cmd_serve,   &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,  &cmd_user,
+	&cmd_key, &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
 
 static const struct option long_options[] = {
-	{"output", required_argument, NULL, 'o'},
-	{"quiet", no_argument, NULL, 'q'},
-	{"watch", no_argument, NULL, 'w'},
-	{"json", no_argument, NULL, 'j'},
-	{"max-age", required_argument, NULL, 'm'},
-	{"all", no_argument, NULL, 'a'},
-	{"markdown", no_argument, NULL, 'd'},
-	{"listen", required_argument, NULL, 'l'},
-	{"role", required_argument, NULL, 'r'},
-	{"email", required_argument, NULL, 'e'},
-	{"expires", required_argument, NULL, 'x'},
-	{"label", required_argument, NULL, 'b'},
-	{"from", required_argument, NULL, 'f'},
-	{"to", required_argument, NULL, 't'},
-	{"no-folder", no_argument, NULL, 'n'},
-	{"config", required_argument, NULL, 'C'},
-	{"set", required_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+	{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
+	{"watch", no_argument, NULL, 'w'},         {"json", no_argument, NULL, 'j'},
+	{"max-age", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'a'},
+	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
+	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
+	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
+	{"header", required_argument, NULL, 'H'},  {"secret-file", required_argument, NULL, 'F'},
+	{"any-age", no_argument, NULL, 'A'},       {"from", required_argument, NULL, 'f'},
+	{"to", required_argument, NULL, 't'},      {"no-folder", no_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
+	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 static void print_help(void)
@@ -82,16 +74,22 @@ static const struct {
 	size_t offset;
 } texts[] =
 	{
-		{'o', offsetof(struct cmd_line, out)},    {'m', offsetof(struct cmd_line, max_age)},
-		{'l', offsetof(struct cmd_line, listen)}, {'r', offsetof(struct cmd_line, role)},
-		{'e', offsetof(struct cmd_line, email)},  {'x', offsetof(struct cmd_line, expires)},
-		{'b', offsetof(struct cmd_line, label)},  {'f', offsetof(struct cmd_line, from)},
+		{'o', offsetof(struct cmd_line, out)},
+		{'m', offsetof(struct cmd_line, max_age)},
+		{'l', offsetof(struct cmd_line, listen)},
+		{'r', offsetof(struct cmd_line, role)},
+		{'e', offsetof(struct cmd_line, email)},
+		{'x', offsetof(struct cmd_line, expires)},
+		{'b', offsetof(struct cmd_line, label)},
+		{'f', offsetof(struct cmd_line, from)},
 		{'t', offsetof(struct cmd_line, to)},
+		{'F', offsetof(struct cmd_line, secret_file)},
 },
   flags[] = {
 	  {'q', offsetof(struct cmd_line, quiet)},    {'w', offsetof(struct cmd_line, watch)},
 	  {'j', offsetof(struct cmd_line, json)},     {'a', offsetof(struct cmd_line, all)},
 	  {'d', offsetof(struct cmd_line, markdown)}, {'n', offsetof(struct cmd_line, no_folder)},
+	  {'A', offsetof(struct cmd_line, any_age)},
 };
 
 static bool take(struct parsed *p, int letter)
@@ -113,6 +111,8 @@ static bool take(struct parsed *p, int letter)
 		p->help = true;
 	else if (letter == 'S' && p->nset < SETS_MAX)
 		p->set[p->nset++] = optarg;
+	else if (letter == 'H' && p->line.nheaders < CMD_HEADERS_MAX)
+		p->line.headers[p->line.nheaders++] = optarg;
 	else
 		return false;
 	return true;

@@ -49,7 +49,9 @@
 	F(portal_status, "class", "Answers of the portal by class of their status")                \
 	F(store_answers, "meaning", "Answers of the S3 server by what they mean")                  \
 	F(documents, "result", "Documents by what became of them")                                 \
-	F(jobs_ended, "outcome", "Jobs by how they ended")
+	F(jobs_ended, "outcome", "Jobs by how they ended")                                         \
+	F(webhook_attempts, "class", "Messages sent to webhooks by what came of it")               \
+	F(webhook_deliveries, "state", "Deliveries by how they ended")
 
 /* H(name, "label or NULL", "what it measures"): seconds, in buckets from 1 ms to 10 min */
 #define METRIC_HISTOGRAMS(H)                                                                       \
@@ -59,7 +61,9 @@
 	H(job_run, NULL, "Time from the lease of a job to its end")                                \
 	H(storage_put, NULL, "Time to store one document")                                         \
 	H(store_request, "call", "Time of one exchange with the S3 server")                        \
-	H(ledger_commit, NULL, "Time of one database transaction")
+	H(ledger_commit, NULL, "Time of one database transaction")                                 \
+	H(webhook_request, NULL, "Time of one exchange with a webhook")                            \
+	H(webhook_lag, NULL, "Time from the end of a job to its delivery")
 
 enum metric {
 #define M(name, type, help) METRIC_##name,

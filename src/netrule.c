@@ -4,9 +4,10 @@
  */
 #include "netrule.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct range4 {
@@ -40,35 +41,33 @@ static const struct range4 ranges4[] = {
 	{{240}, 4, "reserved (240.0.0.0/4)"},
 };
 
-/* embedded: the IPv4 address inside decides, at this byte. */
 struct range6 {
 	uint8_t net[16];
 	int bits;
-	const char *why;
-	int embedded;
+	const char *why; /* NULL: the IPv4 address in the last four bytes decides */
 };
 
 /* IANA IPv6 Special-Purpose Address Registry; the first that holds the address decides. */
 static const struct range6 ranges6[] = {
-	{{0}, 128, "unspecified (::)", 0},
-	{{[15] = 1}, 128, "loopback (::1)", 0},
-	{{[10] = 0xff, 0xff}, 96, NULL, 12},     /* mapped (RFC 4291) */
-	{{0}, 96, "IPv4-compatible (::/96)", 0}, /* deprecated (RFC 4291) */
-	{{0, 0x64, 0xff, 0x9b}, 96, NULL, 12},   /* NAT64 (RFC 6052) */
-	{{0, 0x64, 0xff, 0x9b, 0, 1}, 48, "local translation (64:ff9b:1::/48)", 0}, /* RFC 8215 */
-	{{1}, 64, "discard only (100::/64)", 0},
+	{{0}, 128, "unspecified (::)"},
+	{{[15] = 1}, 128, "loopback (::1)"},
+	{{[10] = 0xff, 0xff}, 96, NULL},                     /* mapped (RFC 4291) */
+	{{0}, 96, "IPv4-compatible (::/96)"},                /* deprecated (RFC 4291) */
+	{{0, 0x64, 0xff, 0x9b}, 96, "NAT64 (64:ff9b::/96)"}, /* RFC 6052 */
+	{{0, 0x64, 0xff, 0x9b, 0, 1}, 48, "local translation (64:ff9b:1::/48)"}, /* RFC 8215 */
+	{{1}, 64, "discard only (100::/64)"},
 	/* Teredo (2001::/32) hides a client's address and names a server's: all of it is refused */
-	{{0x20, 0x01}, 32, "Teredo (2001::/32)", 0},
-	{{0x20, 0x01}, 23, "protocol assignments (2001::/23)", 0},
-	{{0x20, 0x01, 0x0d, 0xb8}, 32, "documentation (2001:db8::/32)", 0},
-	{{0x20, 0x02}, 16, NULL, 2}, /* 6to4 (RFC 3056) */
-	{{0x26, 0x20, 0, 0x4f, 0x80}, 48, "AS112 (2620:4f:8000::/48)", 0},
-	{{0x3f, 0xff}, 20, "documentation (3fff::/20)", 0},
-	{{0x5f}, 16, "segment routing (5f00::/16)", 0},
-	{{0xfc}, 7, "unique local (fc00::/7)", 0},
-	{{0xfe, 0x80}, 10, "link-local (fe80::/10)", 0},
-	{{0xfe, 0xc0}, 10, "site-local (fec0::/10)", 0},
-	{{0xff}, 8, "multicast (ff00::/8)", 0},
+	{{0x20, 0x01}, 32, "Teredo (2001::/32)"},
+	{{0x20, 0x01}, 23, "protocol assignments (2001::/23)"},
+	{{0x20, 0x01, 0x0d, 0xb8}, 32, "documentation (2001:db8::/32)"},
+	{{0x20, 0x02}, 16, "6to4 (2002::/16)"}, /* RFC 3056 */
+	{{0x26, 0x20, 0, 0x4f, 0x80}, 48, "AS112 (2620:4f:8000::/48)"},
+	{{0x3f, 0xff}, 20, "documentation (3fff::/20)"},
+	{{0x5f}, 16, "segment routing (5f00::/16)"},
+	{{0xfc}, 7, "unique local (fc00::/7)"},
+	{{0xfe, 0x80}, 10, "link-local (fe80::/10)"},
+	{{0xfe, 0xc0}, 10, "site-local (fec0::/10)"},
+	{{0xff}, 8, "multicast (ff00::/8)"},
 };
 
 static bool is_in(const uint8_t *a, const uint8_t *net, int bits)
@@ -92,7 +91,7 @@ static const char *refuse6(const uint8_t a[16])
 	for (size_t i = 0; i < sizeof ranges6 / sizeof *ranges6; i++) {
 		const struct range6 *r = &ranges6[i];
 		if (is_in(a, r->net, r->bits))
-			return r->embedded ? refuse4(a + r->embedded) : r->why;
+			return r->why ? r->why : refuse4(a + 12);
 	}
 	return a[0] >> 5 == 1 ? NULL : "not global unicast (outside of 2000::/3)";
 }
@@ -164,4 +163,75 @@ bool netrule_port(int port)
 	return port >= 1 && port <= 65535 &&
 	       !is_listed(port, fetch_ports, sizeof fetch_ports / sizeof *fetch_ports) &&
 	       !is_listed(port, service_ports, sizeof service_ports / sizeof *service_ports);
+}
+
+/* ---- Allowed ranges ---- */
+
+enum { SHORTEST4 = 8, SHORTEST6 = 7 }; /* 10.0.0.0/8 and fc00::/7 */
+
+/* The rest of an address behind its prefix is zero. */
+static bool is_prefix(const uint8_t *net, int bits, int all)
+{
+	for (int i = bits; i < all; i++)
+		if (net[i / 8] >> (7 - i % 8) & 1)
+			return false;
+	return true;
+}
+
+static bool read_range(const char *text, size_t len, struct netrule_range *r)
+{
+	char buf[64];
+	if (len >= sizeof buf)
+		return false;
+	memcpy(buf, text, len);
+	buf[len] = '\0';
+	char *slash = strchr(buf, '/');
+	if (!slash || strlen(slash + 1) > 3 || !slash[1] ||
+	    strspn(slash + 1, "0123456789") != strlen(slash + 1))
+		return false;
+	*slash = '\0';
+	*r = (struct netrule_range){.bits = (int)strtol(slash + 1, NULL, 10)};
+	r->family = inet_pton(AF_INET, buf, r->net) == 1    ? AF_INET
+		    : inet_pton(AF_INET6, buf, r->net) == 1 ? AF_INET6
+							    : AF_UNSPEC;
+	bool four = r->family == AF_INET;
+	return r->family != AF_UNSPEC && r->bits >= (four ? SHORTEST4 : SHORTEST6) &&
+	       r->bits <= (four ? 32 : 128) && is_prefix(r->net, r->bits, four ? 32 : 128);
+}
+
+bool netrule_list_parse(const char *text, struct netrule_list *out, struct err *e)
+{
+	*out = (struct netrule_list){0};
+	for (const char *p = text + strspn(text, ", "); *p;) {
+		size_t len = strcspn(p, ", ");
+		if (out->n == NETRULE_RANGES_MAX)
+			return fail(e, ERR_INPUT, "more than %d ranges", NETRULE_RANGES_MAX);
+		if (!read_range(p, len, &out->ranges[out->n]))
+			return fail(e, ERR_INPUT,
+				    "'%.*s' is no range of addresses: it must look like "
+				    "10.1.0.0/16 or fd00::/8, with nothing behind the prefix and "
+				    "at least /%d or /%d",
+				    (int)(len < 60 ? len : 60), p, SHORTEST4, SHORTEST6);
+		out->n++;
+		p += len;
+		p += strspn(p, ", ");
+	}
+	return true;
+}
+
+bool netrule_list_has(const struct netrule_list *l, const struct sockaddr *a)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+	uint8_t raw[16], *at = raw;
+	int family = a->sa_family;
+	if (!read4(a, raw) && !read6(a, raw))
+		return false;
+	if (family == AF_INET6 && memcmp(raw, mapped, sizeof mapped) == 0) {
+		family = AF_INET;
+		at += sizeof mapped;
+	}
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ranges[i].family == family && is_in(at, l->ranges[i].net, l->ranges[i].bits))
+			return true;
+	return false;
 }

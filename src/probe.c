@@ -4,8 +4,8 @@
  */
 #include "probe.h"
 
+#include "guard.h"
 #include "http.h"
-#include "netrule.h"
 #include "sys.h"
 
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 enum {
 	ATTEMPT_MS = 10000,
 	ANSWER_MAX = 64 << 10,
+	RECEIVE_BUFFER = 16 << 10,
 	IDLE_MS = 60000,
 };
 
@@ -28,6 +29,8 @@ struct attempt {
 };
 
 struct probe {
+	struct guard guard;
+	char *ca_file;
 	struct http *http;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -37,17 +40,19 @@ struct probe {
 	struct probe_ask *asks; /* the thread's: running or waiting */
 };
 
-static bool public_only(const struct sockaddr *a, const char **why)
-{
-	return netrule_public(a, why);
-}
-
-static bool public_or_loopback(const struct sockaddr *a, const char **why)
-{
-	return netrule_loopback(a) || netrule_public(a, why);
-}
-
 /* ---- One attempt ---- */
+
+static void add_signature(struct http_req *q, const struct probe_ask *a, int64_t now_s)
+{
+	if (!a->nkeys)
+		return;
+	char *signature =
+		webhook_sign(a->keys, a->nkeys, a->event_id, now_s, a->body, strlen(a->body));
+	http_req_header(q, "webhook-id: %s", a->event_id);
+	http_req_header(q, "webhook-timestamp: %" PRId64, now_s);
+	http_req_header(q, "webhook-signature: %s", signature);
+	xfree(signature);
+}
 
 static void send_now(struct probe *p, struct probe_ask *a)
 {
@@ -62,13 +67,15 @@ static void send_now(struct probe *p, struct probe_ask *a)
 	q->total_ms = ATTEMPT_MS;
 	q->max_body = ANSWER_MAX;
 	q->in_memory = true;
-	sys_format_utc(sys_wall_ms(), now);
+	int64_t now_ms = sys_wall_ms();
+	sys_format_utc(now_ms, now);
 	a->attempts++;
 	http_req_header(q, "Content-Type: application/json");
 	http_req_header(q, "User-Agent: autos/%s (webhook test)", AUTOS_VERSION);
 	http_req_header(q, "X-Webhook-Timestamp: %s", now);
 	http_req_header(q, "X-Webhook-Attempt: %d", a->attempts);
 	http_req_header(q, "X-Webhook-ID: %s", a->id);
+	add_signature(q, a, now_ms / 1000);
 	t->sent = true;
 	t->sent_us = sys_mono_us();
 	http_start(p->http, &t->x);
@@ -220,23 +227,31 @@ static void *probe_main(void *arg)
 
 struct probe *probe_new(const struct config *c, struct err *e)
 {
-	bool production = config_is_production(c);
+	struct probe *p = xcalloc(1, sizeof *p);
+	if (!guard_init(&p->guard, c, e)) {
+		xfree(p);
+		return NULL;
+	}
 	struct http_options o = {
 		.proxy = "",
-		.ca_file = "",
+		.ca_file = p->ca_file = xstrdup(c->webhook_ca_file),
 		.connect_timeout_ms = ATTEMPT_MS,
 		.low_speed = 1,
 		.low_speed_time_s = ATTEMPT_MS / 1000,
 		.spool_dir = "",
 		.spool_memory = ANSWER_MAX,
 		.connections = 1,
-		.may_connect = production ? public_only : public_or_loopback,
+		.fresh = true,
+		.receive_buffer = RECEIVE_BUFFER,
+		.may_connect = guard_may_connect,
+		.may_arg = &p->guard,
 	};
-	struct http *http = http_new(&o, e);
-	if (!http)
+	p->http = http_new(&o, e);
+	if (!p->http) {
+		xfree(p->ca_file);
+		xfree(p);
 		return NULL;
-	struct probe *p = xcalloc(1, sizeof *p);
-	p->http = http;
+	}
 	pthread_mutex_init(&p->lock, NULL);
 	if (pthread_create(&p->thread, NULL, probe_main, p) != 0)
 		die("no more threads");
@@ -258,8 +273,14 @@ void probe_free(struct probe *p)
 	probe_stop(p);
 	pthread_join(p->thread, NULL);
 	http_free(p->http);
+	xfree(p->ca_file);
 	pthread_mutex_destroy(&p->lock);
 	xfree(p);
+}
+
+void probe_listens(struct probe *p, int port)
+{
+	guard_listens(&p->guard, port);
 }
 
 void probe_start(struct probe *p, struct probe_ask *a)

@@ -2,15 +2,15 @@
  * probe - asks an address that a client named, once or a few times, to see whether it can be
  * reached.
  *
- * The address is judged at the moment of connecting (see netrule): in production only public ones,
- * elsewhere loopback as well. Redirects are not followed; of the answer only its status is kept. It
- * owns one thread, on which all probes run side by side.
+ * The address is judged at the moment of connecting (see guard). Redirects are not followed; of the
+ * answer only its status is kept. It owns one thread, on which all probes run side by side.
  */
 #ifndef AUTOS_PROBE_H
 #define AUTOS_PROBE_H
 
 #include "config.h"
 #include "err.h"
+#include "webhook_sign.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +18,8 @@
 struct probe;
 
 struct probe *probe_new(const struct config *c, struct err *e); /* NULL on failure */
+/* The port that the service itself listens on: not to be called. Any thread. */
+void probe_listens(struct probe *p, int port);
 /* Ends what runs or waits, and from now on every ask at once: the program ends. Any thread. */
 void probe_stop(struct probe *p);
 void probe_free(struct probe *p); /* accepts NULL; stops it first */
@@ -30,6 +32,9 @@ struct probe_ask {
 	int tries;         /* at most */
 	int64_t wait_ms;   /* after the first failure; doubles with each further one */
 	bool success_only; /* only 2xx is a success; else every answer is */
+	char event_id[40]; /* webhook-id of a message that is signed, with these: */
+	struct webhook_key keys[4];
+	size_t nkeys; /* 0 = it is not signed */
 	/* Once, from the probe's thread or from within probe_start; must not block. */
 	void (*done)(struct probe_ask *a);
 	void *owner;

@@ -24,7 +24,9 @@ static bool read_head(struct db *db, const char *number, struct case_view *v, st
 		     " (SELECT COUNT(*) FROM document d WHERE d.process_id = p.id"
 		     "   AND d.state IN ('pending', 'processing')),"
 		     " j.scope, (SELECT url FROM job_webhook w WHERE w.job_id = j.id"
-		     "   ORDER BY created_ms, url LIMIT 1)"
+		     "   ORDER BY created_ms, url, user_id LIMIT 1),"
+		     " (SELECT delivered_ms FROM job_webhook w WHERE w.job_id = j.id"
+		     "   ORDER BY created_ms, url, user_id LIMIT 1)"
 		     " FROM process p LEFT JOIN job j ON j.id ="
 		     " (SELECT MAX(id) FROM job WHERE process_id = p.id) WHERE p.number = $1",
 		     db_s(number)))
@@ -56,6 +58,7 @@ static bool read_head(struct db *db, const char *number, struct case_view *v, st
 	v->pending = (size_t)db_int(r, 0, 21);
 	v->job_scope = db_text(r, 0, 22);
 	v->webhook_url = db_text(r, 0, 23);
+	v->webhook_sent_ms = db_int(r, 0, 24);
 	return true;
 }
 

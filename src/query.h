@@ -50,6 +50,7 @@ struct case_view {
 	int64_t job_created_ms, job_started_ms, job_finished_ms;
 	const char *job_scope;
 	const char *webhook_url; /* the first one of the latest job, "" for none */
+	int64_t webhook_sent_ms; /* when it took the news of the job's end; 0 = not yet */
 
 	struct doc_view *docs; /* by position */
 	size_t ndocs;

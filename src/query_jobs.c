@@ -11,7 +11,7 @@
 	"SELECT j.id, j.process_id, p.number, j.state, j.outcome, j.error, j.scope, j.priority,"   \
 	" j.epoch, j.last_event, j.total, j.available, j.failed, j.created_ms, j.started_ms,"      \
 	" j.finished_ms, (SELECT url FROM job_webhook w WHERE w.job_id = j.id"                     \
-	"  ORDER BY created_ms, url LIMIT 1), j.request_id"                                        \
+	"  ORDER BY created_ms, url, user_id LIMIT 1), j.request_id"                               \
 	" FROM job j JOIN process p ON p.id = j.process_id WHERE "
 #define NEWEST(limit, skip) " ORDER BY j.id DESC LIMIT " limit " OFFSET " skip
 #define OF_CASE(number) " AND j.process_id = (SELECT id FROM process WHERE number = " number ")"
@@ -179,13 +179,19 @@ bool query_sums(struct db *db, struct queue_sums *out, struct err *e)
 			  "SELECT (SELECT COUNT(*) FROM job WHERE state = 'pending'),"
 			  " (SELECT COUNT(*) FROM job WHERE state = 'processing'),"
 			  " (SELECT MIN(run_at_ms) FROM job WHERE state = 'pending'),"
-			  " (SELECT MAX(id) FROM process), (SELECT COUNT(*) FROM app_user)");
+			  " (SELECT MAX(id) FROM process), (SELECT COUNT(*) FROM app_user),"
+			  " (SELECT COUNT(*) FROM delivery WHERE state = 'pending'),"
+			  " (SELECT MIN(round_ms) FROM delivery WHERE state = 'pending'),"
+			  " (SELECT COUNT(*) FROM webhook_target WHERE paused_until_ms > 0)");
 	if (ok)
 		*out = (struct queue_sums){.pending = db_int(&r, 0, 0),
 					   .processing = db_int(&r, 0, 1),
 					   .oldest_ready_ms = db_int(&r, 0, 2),
 					   .cases = db_int(&r, 0, 3),
-					   .users = db_int(&r, 0, 4)};
+					   .users = db_int(&r, 0, 4),
+					   .deliveries = db_int(&r, 0, 5),
+					   .oldest_delivery_ms = db_int(&r, 0, 6),
+					   .paused_targets = db_int(&r, 0, 7)};
 	db_rows_release(&r);
 	return ok;
 }

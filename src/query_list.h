@@ -134,6 +134,9 @@ struct queue_sums {
 	int64_t oldest_ready_ms;     /* when the oldest waiting job could have begun; 0 = none */
 	int64_t cases;               /* ever known: the last row number, erased ones included */
 	int64_t users;
+	int64_t deliveries;         /* waiting to be sent */
+	int64_t oldest_delivery_ms; /* when the first of them was made or set going; 0 = none */
+	int64_t paused_targets;     /* of webhooks */
 };
 
 [[nodiscard]] bool query_sums(struct db *db, struct queue_sums *out, struct err *e);

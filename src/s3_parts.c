@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "s3_xml.h"
 #include "sys.h"
+#include "text.h"
 
 #include <assert.h>
 #include <inttypes.h>

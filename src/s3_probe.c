@@ -6,6 +6,7 @@
 
 #include "s3_xml.h"
 #include "sys.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,6 +6,7 @@
 
 #include "s3_parts.h"
 #include "sys.h"
+#include "text.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -6,11 +6,25 @@
  * answer       the portal's last list and detail answers, whole
  * job          one piece of work on a case; the leased unit (owner, epoch, lease_until_ms)
  * job_webhook  who wants to be told of a job's end
+ *
+ * delivery     one message about one end of a job to one address; the other leased unit
+ *
+ * delivery_attempt  every time it was sent, and what came of it
+ *
+ * webhook_target    hosts that messages go to; webhook_secret: what they are signed with
+ *
  * document     the manifest: every paper the portal ever listed for a case (document_ref: its
- * links, result: what became of it) event        what happened to a job, numbered 1, 2, 3 ...
- * without a gap batch        many numbers asked for at once (batch_item: each of them) erasure
- * cases whose rows are gone and whose objects are still to go app_user     who may ask (api_key:
- * with what; secret: secrets of the installation) idempotency  answers given to an Idempotency-Key
+ * links, result: what became of it)
+ *
+ * event        what happened to a job, numbered 1, 2, 3 ... without a gap
+ *
+ * batch        many numbers asked for at once (batch_item: each of them)
+ *
+ * erasure      cases whose rows are gone and whose objects are still to go
+ *
+ * app_user     who may ask (api_key: with what; secret: secrets of the installation)
+ *
+ * idempotency  answers given to an Idempotency-Key
  */
 #include "schema_tables.h"
 
@@ -230,4 +244,105 @@ static const char *const version_2[] = {
 	NULL,
 };
 
-const char *const *const schema_tables[SCHEMA_VERSION] = {version_1, version_2};
+/* Deliveries. A due time of INT64_MAX is never. */
+static const char *const version_3[] = {
+	/* Two users may name the same address: each message is signed with its user's secret. */
+	"CREATE TABLE job_webhook_new ("
+	" job_id BIGINT NOT NULL REFERENCES job(id) ON DELETE CASCADE,"
+	" url TEXT NOT NULL,"
+	" user_id BIGINT NOT NULL," /* 0 = nobody; users may be gone */
+	" thin BIGINT NOT NULL,"    /* ids and counts only */
+	" created_ms BIGINT NOT NULL,"
+	" delivered_ms BIGINT NOT NULL," /* of the job's last end; 0 = not yet */
+	" PRIMARY KEY (job_id, url, user_id))",
+	"INSERT INTO job_webhook_new (job_id, url, user_id, thin, created_ms, delivered_ms)"
+	" SELECT job_id, url, 0, 0, created_ms, 0 FROM job_webhook",
+	"DROP TABLE job_webhook",
+	"ALTER TABLE job_webhook_new RENAME TO job_webhook",
+	"CREATE INDEX job_webhook_user ON job_webhook (user_id)",
+
+	/* Who is called: scheme, host and port. */
+	"CREATE TABLE webhook_target ("
+	" id %SERIAL%,"
+	" origin TEXT NOT NULL UNIQUE,"
+	" proven BIGINT NOT NULL DEFAULT 0,"   /* it answered last time */
+	" failures BIGINT NOT NULL DEFAULT 0," /* in a row */
+	" paused_until_ms BIGINT NOT NULL DEFAULT 0,"
+	/* When its next delivery is due; never while it has as many under way as it may have. */
+	" due_ms BIGINT NOT NULL,"
+	" created_ms BIGINT NOT NULL)",
+	"CREATE INDEX webhook_target_due ON webhook_target (proven, due_ms)"
+	" WHERE due_ms < 9223372036854775807",
+	"CREATE INDEX webhook_target_failing ON webhook_target (paused_until_ms)"
+	" WHERE paused_until_ms > 0",
+
+	/* One message about the end of a job, to one address. What it tells of that end is kept
+	 * with it, because the job may be tried again meanwhile. */
+	"CREATE TABLE delivery ("
+	" id %SERIAL%,"
+	" event_id TEXT NOT NULL UNIQUE,"
+	" job_id BIGINT NOT NULL REFERENCES job(id) ON DELETE CASCADE,"
+	" process_id BIGINT NOT NULL,"
+	" target_id BIGINT NOT NULL REFERENCES webhook_target(id),"
+	" user_id BIGINT NOT NULL,"
+	" url TEXT NOT NULL,"
+	" thin BIGINT NOT NULL,"
+	" seq BIGINT NOT NULL," /* of the job's event */
+	" job_state TEXT NOT NULL,"
+	" outcome TEXT NOT NULL,"
+	" job_error TEXT NOT NULL,"
+	" total BIGINT NOT NULL,"
+	" available BIGINT NOT NULL,"
+	" failed BIGINT NOT NULL,"
+	" finished_ms BIGINT NOT NULL,"
+	" state TEXT NOT NULL,"              /* pending, delivering, delivered, failed, cancelled */
+	" manual BIGINT NOT NULL DEFAULT 0," /* somebody asked for the next attempt */
+	" attempts BIGINT NOT NULL DEFAULT 0," /* all of them */
+	" tries BIGINT NOT NULL DEFAULT 0,"    /* those that count, since round_ms */
+	" round_ms BIGINT NOT NULL,"           /* when it was made, or set going again */
+	" next_ms BIGINT NOT NULL,"
+	" class TEXT NOT NULL DEFAULT ''," /* of the last attempt */
+	" error TEXT NOT NULL DEFAULT '',"
+	" owner TEXT NOT NULL DEFAULT '',"
+	" epoch BIGINT NOT NULL DEFAULT 0,"
+	" lease_until_ms BIGINT NOT NULL DEFAULT 0,"
+	" created_ms BIGINT NOT NULL,"
+	" ended_ms BIGINT NOT NULL DEFAULT 0)",
+	"CREATE INDEX delivery_ready ON delivery (target_id, next_ms, id) WHERE state = 'pending'",
+	"CREATE INDEX delivery_waiting ON delivery (state, round_ms) WHERE state = 'pending'",
+	"CREATE INDEX delivery_flying ON delivery (target_id) WHERE state = 'delivering'",
+	"CREATE INDEX delivery_leased ON delivery (state, lease_until_ms)"
+	" WHERE state = 'delivering'",
+	"CREATE INDEX delivery_ended ON delivery (ended_ms) WHERE ended_ms > 0",
+	"CREATE INDEX delivery_failed ON delivery (state, ended_ms, id) WHERE state = 'failed'",
+	"CREATE INDEX delivery_job ON delivery (job_id, id)",
+	"CREATE INDEX delivery_state ON delivery (state, id)",
+	"CREATE INDEX delivery_user ON delivery (user_id, id)",
+
+	"CREATE TABLE delivery_attempt ("
+	" delivery_id BIGINT NOT NULL REFERENCES delivery(id) ON DELETE CASCADE,"
+	" n BIGINT NOT NULL," /* from 1 */
+	" manual BIGINT NOT NULL,"
+	" at_ms BIGINT NOT NULL,"
+	" duration_ms BIGINT NOT NULL,"
+	" address TEXT NOT NULL,"  /* IP and port; '' = none was reached for */
+	" status BIGINT NOT NULL," /* 0 = none came */
+	" class TEXT NOT NULL,"
+	" error TEXT NOT NULL,"
+	" answer TEXT NOT NULL,"    /* its beginning */
+	" why TEXT NOT NULL,"       /* the reason for the next attempt, or for none */
+	" next_ms BIGINT NOT NULL," /* 0 = none */
+	" PRIMARY KEY (delivery_id, n))",
+
+	"CREATE TABLE webhook_secret ("
+	" id %SERIAL%,"
+	" user_id BIGINT NOT NULL," /* 0 = the installation's own */
+	" kind TEXT NOT NULL,"      /* hmac, ed25519 */
+	" value TEXT NOT NULL,"     /* whsec_, whsk_: needed to sign */
+	" created_ms BIGINT NOT NULL,"
+	" expires_ms BIGINT NOT NULL DEFAULT 0)", /* 0 = the newest one */
+	"CREATE INDEX webhook_secret_user ON webhook_secret (user_id, kind, id)",
+	NULL,
+};
+
+const char *const *const schema_tables[SCHEMA_VERSION] = {version_1, version_2, version_3};

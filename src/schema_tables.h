@@ -4,7 +4,7 @@
 #ifndef AUTOS_SCHEMA_TABLES_H
 #define AUTOS_SCHEMA_TABLES_H
 
-enum { SCHEMA_VERSION = 2 };
+enum { SCHEMA_VERSION = 3 };
 
 /* [version - 1]: statements, NULL at the end. %SERIAL% stands for the driver's own row number. */
 extern const char *const *const schema_tables[SCHEMA_VERSION];

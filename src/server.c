@@ -276,7 +276,7 @@ static int open_control(struct server *s, struct err *e)
 	return -1;
 }
 
-/* Thousands of connections need thousands of descriptors. */
+/* Thousands of connections, of clients and to webhooks, need thousands of descriptors. */
 static void raise_limit(int64_t connections)
 {
 	struct rlimit r;
@@ -361,7 +361,7 @@ static bool start_all(struct server *s, struct err *e)
 	if (!read_pem("tls_cert_file", s->config->tls_cert_file, &s->cert, e) ||
 	    !read_pem("tls_key_file", s->config->tls_key_file, &s->key, e))
 		return false;
-	raise_limit(s->config->connections_max);
+	raise_limit(s->config->connections_max + s->config->webhook_parallel);
 	if ((fd = open_door(s, e)) < 0)
 		return false;
 	if (!*s->config->public_url)

@@ -301,6 +301,51 @@ void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t l
 		die("HMAC-SHA256 is not available in this OpenSSL");
 }
 
+/* ---- Ed25519 ---- */
+
+static EVP_PKEY *ed25519_private(const unsigned char *seed)
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, ED25519_SEED);
+	if (!key)
+		die("Ed25519 is not available in this OpenSSL");
+	return key;
+}
+
+void sys_ed25519_public(const unsigned char seed[static ED25519_SEED],
+			unsigned char out[static ED25519_PUBLIC])
+{
+	size_t n = ED25519_PUBLIC;
+	EVP_PKEY *key = ed25519_private(seed);
+	if (EVP_PKEY_get_raw_public_key(key, out, &n) != 1 || n != ED25519_PUBLIC)
+		die("Ed25519 is not available in this OpenSSL");
+	EVP_PKEY_free(key);
+}
+
+void sys_ed25519_sign(const unsigned char seed[static ED25519_SEED], const void *data, size_t len,
+		      unsigned char out[static ED25519_SIGNATURE])
+{
+	size_t n = ED25519_SIGNATURE;
+	EVP_PKEY *key = ed25519_private(seed);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	if (!ctx || EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) != 1 ||
+	    EVP_DigestSign(ctx, out, &n, data, len) != 1 || n != ED25519_SIGNATURE)
+		die("Ed25519 is not available in this OpenSSL");
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+}
+
+bool sys_ed25519_verify(const unsigned char public[static ED25519_PUBLIC], const void *data,
+			size_t len, const unsigned char signature[static ED25519_SIGNATURE])
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public, ED25519_PUBLIC);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = key && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
+		  EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE, data, len) == 1;
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
 bool sys_equal(const void *a, const void *b, size_t n)
 {
 	return CRYPTO_memcmp(a, b, n) == 0;
@@ -321,11 +366,6 @@ static int base64url_value(char c)
 	if (c == '_')
 		return 63;
 	return -1;
-}
-
-void base64_encode(const void *data, size_t len, char *out)
-{
-	EVP_EncodeBlock((unsigned char *)out, data, (int)len);
 }
 
 ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap)

@@ -59,6 +59,15 @@ void md5_free(struct md5 *h);                              /* accepts NULL */
 void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 		     unsigned char out[static 32]);
 
+/* Ed25519 (RFC 8032): a key pair is made of 32 random bytes, its seed. */
+enum { ED25519_SEED = 32, ED25519_PUBLIC = 32, ED25519_SIGNATURE = 64 };
+void sys_ed25519_public(const unsigned char seed[static ED25519_SEED],
+			unsigned char out[static ED25519_PUBLIC]);
+void sys_ed25519_sign(const unsigned char seed[static ED25519_SEED], const void *data, size_t len,
+		      unsigned char out[static ED25519_SIGNATURE]);
+bool sys_ed25519_verify(const unsigned char key[static ED25519_PUBLIC], const void *data,
+			size_t len, const unsigned char signature[static ED25519_SIGNATURE]);
+
 /* Whether n bytes are equal, in a time that does not tell where they differ. */
 bool sys_equal(const void *a, const void *b, size_t n);
 
@@ -68,10 +77,6 @@ void sys_hex(const void *data, size_t len, char *out);
 /* Base64url without padding (RFC 4648, section 5). Decodes into out; -1 when it is not that.
  * Encodes len bytes and a NUL into out, which holds BASE64URL_SIZE(len). */
 #define BASE64URL_SIZE(len) (((len)*4 + 2) / 3 + 1)
-/* Base64 with padding (RFC 4648, section 4): len bytes and a NUL, BASE64_SIZE(len) together. */
-#define BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
-void base64_encode(const void *data, size_t len, char *out);
-
 ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap);
 void base64url_encode(const void *data, size_t len, char *out);
 

@@ -86,3 +86,46 @@ bool text_in_list(const char *list, const char *word, size_t n)
 	}
 	return false;
 }
+
+static const char base64_digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_encode(const void *data, size_t len, char *out)
+{
+	const unsigned char *p = data;
+	for (size_t i = 0; i < len; i += 3) {
+		size_t n = len - i < 3 ? len - i : 3;
+		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+			     (n > 2 ? p[i + 2] : 0);
+		*out++ = base64_digits[v >> 18];
+		*out++ = base64_digits[v >> 12 & 63];
+		*out++ = n > 1 ? base64_digits[v >> 6 & 63] : '=';
+		*out++ = n > 2 ? base64_digits[v & 63] : '=';
+	}
+	*out = '\0';
+}
+
+ssize_t base64_decode(const char *s, size_t len, void *out, size_t cap)
+{
+	unsigned char *p = out;
+	size_t n = 0;
+	uint32_t acc = 0;
+	int bits = 0;
+	if (len % 4 == 0)
+		for (int i = 0; i < 2 && len && s[len - 1] == '='; i++)
+			len--;
+	for (size_t i = 0; i < len; i++) {
+		const char *d = s[i] ? strchr(base64_digits, s[i]) : NULL;
+		if (!d)
+			return -1;
+		acc = (acc << 6 | (uint32_t)(d - base64_digits)) & 0xffffff;
+		bits += 6;
+		if (bits < 8)
+			continue;
+		bits -= 8;
+		if (n == cap)
+			return -1;
+		p[n++] = (unsigned char)(acc >> bits);
+	}
+	return len % 4 == 1 || (acc & ((1u << bits) - 1)) ? -1 : (ssize_t)n;
+}

@@ -5,11 +5,11 @@
  */
 #include "webhook.h"
 
-#include "netrule.h"
 #include "text.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -70,22 +70,28 @@ static bool read_port(const char *s, const char *end, int preset, int *port, str
 
 /* ---- Host ---- */
 
-static bool check_address(const union address *a, bool production, struct err *e)
+static bool may_call(const struct webhook_rules *r, const struct sockaddr *a, const char **why)
+{
+	return netrule_public(a, why) || (r->loopback && netrule_loopback(a)) ||
+	       netrule_list_has(&r->allow, a);
+}
+
+static bool check_address(const union address *a, const struct webhook_rules *r, struct err *e)
 {
 	const char *why;
-	if (netrule_public(&a->any, &why) || (!production && netrule_loopback(&a->any)))
+	if (may_call(r, &a->any, &why))
 		return true;
 	return fail(e, ERR_INPUT,
 		    "the webhook address leads to a network that may not be called: %s", why);
 }
 
 /* Between "[" and "]"; inet_pton knows no zone. */
-static bool check_literal6(const char *text, bool production, struct err *e)
+static bool check_literal6(const char *text, const struct webhook_rules *r, struct err *e)
 {
 	union address a = {.in6 = {.sin6_family = AF_INET6}};
 	if (inet_pton(AF_INET6, text, &a.in6.sin6_addr) != 1)
 		return fail(e, ERR_INPUT, "the webhook address has a malformed IPv6 address");
-	return check_address(&a, production, e);
+	return check_address(&a, r, e);
 }
 
 /* Letters, digits, "-" and "_" in labels that do not begin or end with "-". */
@@ -128,7 +134,15 @@ static bool is_localhost(const char *host)
 	       (len == n || host[len - n - 1] == '.');
 }
 
-static bool check_name(const char *host, bool production, struct err *e)
+static bool may_call_loopback(const struct webhook_rules *r)
+{
+	union address four = {
+		.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+	union address six = {.in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
+	return may_call(r, &four.any, NULL) || may_call(r, &six.any, NULL);
+}
+
+static bool check_name(const char *host, const struct webhook_rules *r, struct err *e)
 {
 	if (!is_name(host))
 		return fail(e, ERR_INPUT, "the webhook address has a malformed host");
@@ -137,16 +151,16 @@ static bool check_name(const char *host, bool production, struct err *e)
 		if (inet_aton(host, &a.in.sin_addr) != 1)
 			return fail(e, ERR_INPUT,
 				    "the webhook address has a malformed IPv4 address");
-		return check_address(&a, production, e);
+		return check_address(&a, r, e);
 	}
-	if (production && is_localhost(host))
+	if (is_localhost(host) && !may_call_loopback(r))
 		return fail(e, ERR_INPUT, "the webhook address leads to this machine");
 	return true;
 }
 
 /* [s, end) is host and port; *host_end is where the port begins. */
-static bool check_host(const char *s, const char *end, bool production, const char **host_end,
-		       struct err *e)
+static bool check_host(const char *s, const char *end, const struct webhook_rules *r,
+		       const char **host_end, struct err *e)
 {
 	char host[HOST_MAX + 2];
 	bool is_literal = *s == '[';
@@ -168,10 +182,33 @@ static bool check_host(const char *s, const char *end, bool production, const ch
 	memcpy(host, s, len);
 	host[len] = '\0';
 	*host_end += is_literal;
-	return is_literal ? check_literal6(host, production, e) : check_name(host, production, e);
+	return is_literal ? check_literal6(host, r, e) : check_name(host, r, e);
 }
 
-bool webhook_url_check(const char *url, bool production, struct err *e)
+bool webhook_rules_init(struct webhook_rules *r, const struct config *c, struct err *e)
+{
+	*r = (struct webhook_rules){.https_only = config_is_production(c),
+				    .loopback = strcmp(c->environment, "development") == 0};
+	return netrule_list_parse(c->webhook_allow, &r->allow, e) ||
+	       err_prefix(e, "webhook_allow: ");
+}
+
+static int port_of(const struct sockaddr *a)
+{
+	union address x = {0};
+	memcpy(&x, a, a->sa_family == AF_INET ? sizeof x.in : sizeof x.in6);
+	return ntohs(a->sa_family == AF_INET ? x.in.sin_port : x.in6.sin6_port);
+}
+
+bool webhook_may_call(const struct webhook_rules *r, const struct sockaddr *a, const char **why)
+{
+	if (!may_call(r, a, why))
+		return false;
+	*why = "a port that may not be called";
+	return netrule_port(port_of(a));
+}
+
+bool webhook_url_check(const char *url, const struct webhook_rules *r, struct err *e)
 {
 	bool tls = strncasecmp(url, "https://", 8) == 0;
 	int port;
@@ -180,7 +217,7 @@ bool webhook_url_check(const char *url, bool production, struct err *e)
 			    WEBHOOK_URL_MAX);
 	if (!check_characters(url, e))
 		return false;
-	if (!tls && production)
+	if (!tls && r->https_only)
 		return fail(e, ERR_INPUT, "the webhook address must begin with https://");
 	if (!tls && strncasecmp(url, "http://", 7) != 0)
 		return fail(e, ERR_INPUT,
@@ -188,10 +225,27 @@ bool webhook_url_check(const char *url, bool production, struct err *e)
 	const char *host = url + (tls ? 8 : 7), *end = host + strcspn(host, "/?"), *host_end;
 	if (memchr(host, '@', (size_t)(end - host)))
 		return fail(e, ERR_INPUT, "the webhook address must not hold a user or a password");
-	if (!check_host(host, end, production, &host_end, e) ||
+	if (!check_host(host, end, r, &host_end, e) ||
 	    !read_port(host_end, end, tls ? 443 : 80, &port, e))
 		return false;
 	if (!netrule_port(port))
 		return fail(e, ERR_INPUT, "the webhook address has a port that may not be called");
 	return true;
+}
+
+void webhook_origin(const char *url, char out[static WEBHOOK_ORIGIN_MAX])
+{
+	bool tls = strncasecmp(url, "https://", 8) == 0;
+	const char *host = url + (tls ? 8 : 7);
+	size_t len = strcspn(host, "/?");
+	const char *bracket = memchr(host, ']', len), *from = bracket ? bracket : host;
+	bool port = memchr(from, ':', len - (size_t)(from - host)) != NULL;
+	int n = snprintf(out, WEBHOOK_ORIGIN_MAX, "%s://%.*s%s", tls ? "https" : "http", (int)len,
+			 host,
+			 port  ? ""
+			 : tls ? ":443"
+			       : ":80");
+	for (int i = 0; i < n && i < WEBHOOK_ORIGIN_MAX; i++)
+		if (out[i] >= 'A' && out[i] <= 'Z')
+			out[i] = (char)(out[i] - 'A' + 'a');
 }

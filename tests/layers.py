@@ -9,7 +9,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Libraries that exactly one room may see. OpenSSL: hashing in sys, its version in cmd_admin.
 ONLY = {
-    "curl/": {"http"},
+    "curl/": {"http", "http_fault"},
     "sqlite3.h": {"db_sqlite"},
     "libpq": {"db_pg"},
     "microhttpd.h": {"server", "server_exchange"},

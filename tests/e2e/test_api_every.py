@@ -10,11 +10,13 @@ import contextlib
 import os
 import resource
 import shutil
+import threading
 
 import pytest
 
 import api
 import lib
+import receiver
 import s3fault
 import s3proxy
 
@@ -24,7 +26,8 @@ NEVER_ASKED = "9910008-09.2024.8.26.0100"
 
 MOMENT = "the first request with the key is over within one commit"
 UNSEEN = {
-    **{(op, 409): MOMENT for op in ("create_user", "create_key", "regenerate_key", "download_document", "download_documents")},
+    **{(op, 409): MOMENT for op in ("create_user", "create_key", "regenerate_key", "download_document", "download_documents", "redeliver_failed")},
+    ("redeliver_failed", 503): "without a failed delivery nothing is written",
     ("delete_user", 409): "whoever asks with a key is another active admin",
     **{(op, 503): "needs a key that changed while the database cannot be read" for op in (
         "webhook_validate", "webhook_connectivity", "webhook_send_test", "monitor_status", "monitor_metrics",
@@ -37,11 +40,13 @@ BODIES = {
     "post_job": {}, "search": {"process_numbers": [CASE]}, "create_user": {"username": "x"}, "put_me": {}, "put_user": {},
     "create_key": {}, "webhook_validate": {"webhook_url": "x"}, "webhook_connectivity": {"webhook_url": "x"},
     "webhook_send_test": {"webhook_url": "x"}, "webhook_receiver": {},
+    "redeliver_failed": {"since": "2026-01-01T00:00:00Z"}, "rotate_secret": {},
 }
 WRONG = {
     "post_job": {"priority": "high"}, "search": {"process_numbers": CASE}, "create_user": {"username": 7},
     "put_me": {"email": 7}, "put_user": {"active": "yes"}, "create_key": {"label": []},
     "webhook_validate": {"webhook_url": 1}, "webhook_connectivity": {}, "webhook_send_test": {"webhook_url": "x", "test_payload": 1},
+    "redeliver_failed": {"since": "yesterday"}, "rotate_secret": {"kind": "rsa"},
 }
 LEAST = {"none": None, "readonly": "readonly", "user": "user", "admin": "admin", "by setting": "admin"}
 LESS = {"readonly": None, "user": "readonly", "admin": "user", "by setting": "user"}
@@ -335,6 +340,38 @@ def webhooks(s):
     assert s.post(f"{V1}/webhooks/webhook-test-receiver", {"test": True}, key=None).json["payload_keys"] == ["test"]
 
 
+def deliveries(s):
+    """Of a receiver that is slow, then away; and the secrets."""
+    w = f"{V1}/webhooks"
+    answered = threading.Event()
+    with receiver.Receiver(lambda m: (answered.wait(lib.PATIENCE), 500)[1]) as r:
+        assert s.post(s.path(CASE, "jobs"), {"webhook_url": r.url, "webhook_thin": True}).status == 200
+        lib.until(r.messages, "the message")
+        d = s.get(f"{w}/deliveries?status=delivering&limit=1").json["deliveries"][0]
+        assert (d["status"], d["webhook_thin"], d["attempt_count"]) == ("delivering", True, 0)
+        assert s.post(f"{w}/deliveries/{d['id']}/redeliver").problem == "delivery-busy"
+        answered.set()
+        lib.until(lambda: s.get(f"{w}/deliveries/{d['id']}").json["attempts"], "the attempt")
+    assert s.get(f"{w}/deliveries/{d['id']}", key="admin").json["webhook_url"] == r.url
+    key = {"Idempotency-Key": "again-1"}
+    assert s.post(f"{w}/deliveries/{d['id']}/redeliver", headers=key).status == 202
+    assert s.post(f"{w}/deliveries/{d['id']}/redeliver", headers=key).headers["Idempotency-Replayed"] == "true"
+    assert s.post(f"{w}/deliveries/redeliver-failed", {"since": "2026-01-01T00:00:00Z"}).json == {"redelivered": 0, "more": False}
+    assert s.get(f"{w}/deliveries/msg_0").problem == s.post(f"{w}/deliveries/msg_0/redeliver").problem == "delivery-not-found"
+    other = {"user_id": s.get(f"{V1}/users/me", key="admin").json["id"]}
+    assert s.get(f"{w}/secrets?user_id={other['user_id']}").problem == s.post(f"{w}/secrets", other).problem == "role-required"
+    assert s.post(f"{w}/secrets", {"user_id": 999999}, key="admin").problem == "user-not-found"
+    first = s.get(f"{w}/secrets").json["secrets"]
+    assert s.post(f"{w}/secrets", {"overlap": 60}).json["secret"].startswith("whsec_")
+    assert s.post(f"{w}/secrets", {}).problem == "secret-rotating"
+    old = next(x for x in s.get(f"{w}/secrets").json["secrets"] if x["kind"] == "hmac" and x["expires_at"])
+    assert old["id"] in [x["id"] for x in first]
+    assert s.call("DELETE", f"{w}/secrets/{old['id']}").status == 200
+    assert s.call("DELETE", f"{w}/secrets/{old['id']}").problem == "secret-not-found"
+    new = next(x for x in s.get(f"{w}/secrets").json["secrets"] if x["kind"] == "hmac")
+    assert s.call("DELETE", f"{w}/secrets/{new['id']}").problem == "last-secret"
+
+
 def pages(s):
     for path in ("/", "/health", "/api-info", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
         a = s.get(path, key=None)
@@ -428,6 +465,9 @@ def troubled(book, s, sim, trouble):
     (s.data_dir / "away").rename(database)
     assert set(seen) == {"database-unavailable"}, seen
     assert s.get(f"{V1}/users/me").status == 200
+    partial = lib.number_of("denied-document-401-json")
+    s.post(s.path(partial, "jobs"), {"webhook_url": s.url + V1 + "/webhooks/webhook-test-receiver"})
+    s.finished(partial)
     job = s.status(SPARE)["job_id"]
     document = s.status(SPARE)["documents"][0]["id"]
     user = s.get(f"{V1}/users/me").json["id"]
@@ -435,11 +475,16 @@ def troubled(book, s, sim, trouble):
     sim.script("* stall=header")
     active = s.post(s.path(NEVER_ASKED, "jobs"), {}).json["job_id"]
     lib.until(lambda: s.get(f"{V1}/jobs/{active}").json["status"] == "processing", "the worker")
+    sent = s.get(f"{V1}/webhooks/deliveries?limit=1").json["deliveries"][0]["id"]
+    s.post(f"{V1}/webhooks/secrets", {"kind": "ed25519"})
+    secret = next(x["id"] for x in s.get(f"{V1}/webhooks/secrets").json["secrets"] if x["expires_at"])
     limits = resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     for method, path, op in book.operations():
-        if "webhooks" in path or op["x-role"] not in api.ROLES or method == "GET":
+        if "webhook-" in path or op["x-role"] not in api.ROLES or method == "GET":
             continue
-        ident = active if path.endswith("/cancel") else job if "/jobs/" in path else document if "document/" in path else user
+        if op["operationId"] == "redeliver_failed":
+            continue  # none failed: nothing is written
+        ident = sent if "deliveries" in path else secret if "secrets" in path else active if path.endswith("/cancel") else job if "/jobs/" in path else document if "document/" in path else user
         body = {"username": "nobody"} if path.endswith("/users") else {"force_refresh": True} if path.endswith("/jobs") else None
         path = path.replace("{key_id}", key)
         a = send(s, method, target(path, SPARE, str(ident)), op, **({"body": body} if body else {}))
@@ -466,7 +511,8 @@ class Service(api.Service):
 def test_every_described_answer(book, sim, make_service, trouble):
     book.seen.clear()
     test_rates(book, make_service)
-    s = book.open(make_service(sim, kind=Service, store=trouble.store, portal_timeout="60s", lease_time="60s"))
+    s = book.open(make_service(sim, kind=Service, store=trouble.store, portal_timeout="60s", lease_time="60s",
+                            rate_limit_anonymous="1000"))
     stored_case(s)
     unknown(s)
     jobs(s, sim)
@@ -474,6 +520,7 @@ def test_every_described_answer(book, sim, make_service, trouble):
     many(s)
     people(s)
     webhooks(s)
+    deliveries(s)
     pages(s)
     refusals(book, s)
     erased(s, trouble)

@@ -80,16 +80,31 @@ static void check_address(const uint8_t raw[16])
 	is_public = netrule_public((struct sockaddr *)&in, &why);
 	CHECK(is_public == !why);
 	CHECK(!is_public || !netrule_loopback((struct sockaddr *)&in));
-	static const struct {
-		uint8_t start[12];
-		int at;
-	} dresses[] = {{{[10] = 0xff, 0xff}, 12}, {{0, 0x64, 0xff, 0x9b}, 12}, {{0x20, 0x02}, 2}};
-	for (size_t i = 0; i < sizeof dresses / sizeof *dresses; i++) {
-		memcpy(&in6.sin6_addr, raw, 16);
-		memcpy(&in6.sin6_addr, dresses[i].start, dresses[i].at == 2 ? 2 : 12);
-		memcpy((uint8_t *)&in6.sin6_addr + dresses[i].at, raw, 4);
-		CHECK(netrule_public((struct sockaddr *)&in6, &why6) == is_public);
-		CHECK(why6 == why);
+	memset(&in6.sin6_addr, 0, 16);
+	memset((uint8_t *)&in6.sin6_addr + 10, 0xff, 2);
+	memcpy((uint8_t *)&in6.sin6_addr + 12, raw, 4);
+	CHECK(netrule_public((struct sockaddr *)&in6, &why6) == is_public);
+	CHECK(why6 == why);
+}
+
+/* Ranges as text: what is taken holds its own first address. */
+static void check_ranges(const char *text)
+{
+	struct netrule_list l;
+	struct err e = {0};
+	if (!netrule_list_parse(text, &l, &e)) {
+		CHECK(e.kind == ERR_INPUT && e.text[0]);
+		return;
+	}
+	for (size_t i = 0; i < l.n; i++) {
+		struct sockaddr_in in = {.sin_family = AF_INET};
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+		memcpy(&in.sin_addr, l.ranges[i].net, 4);
+		memcpy(&in6.sin6_addr, l.ranges[i].net, 16);
+		bool four = l.ranges[i].family == AF_INET;
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+		CHECK(mapped || netrule_list_has(&l, four ? (struct sockaddr *)&in
+							  : (struct sockaddr *)&in6));
 	}
 }
 
@@ -97,13 +112,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *url = xstrndup((const char *)data, size);
 	struct err e = {0}, strict = {0};
-	bool anywhere = webhook_url_check(url, false, &e);
-	bool production = webhook_url_check(url, true, &strict);
+	bool anywhere = webhook_url_check(url, &(struct webhook_rules){.loopback = true}, &e);
+	bool production =
+		webhook_url_check(url, &(struct webhook_rules){.https_only = true}, &strict);
 	CHECK(anywhere || !production);
 	CHECK(anywhere || (e.kind == ERR_INPUT && e.text[0]));
 	CHECK(production || (strict.kind == ERR_INPUT && strict.text[0]));
 	if (anywhere)
 		check_url(url, production);
+	if (anywhere) {
+		char origin[WEBHOOK_ORIGIN_MAX];
+		webhook_origin(url, origin);
+		CHECK(strstr(origin, "://") && strrchr(origin, ':') > strstr(origin, "://"));
+	}
+	check_ranges(url);
 	if (size >= 16)
 		check_address(data);
 	xfree(url);

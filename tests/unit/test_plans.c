@@ -3,9 +3,12 @@
  * for the plan of each statement that runs. What is allowed is said beside it.
  */
 #include "access.h"
+#include "delivery.h"
+#include "delivery_read.h"
 #include "idem.h"
 #include "jobs.h"
 #include "query_list.h"
+#include "webhook_secret.h"
 
 #include <sqlite3.h>
 
@@ -183,6 +186,91 @@ static void test_jobs(void **state)
 	unwatch(r, 25);
 }
 
+/* Turns of the sender, and looks at what it did. */
+static void test_deliveries(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct job_ticket t;
+	struct job_lease l;
+	bool over;
+	size_t n;
+	struct delivery_list rows;
+	struct attempt_list attempts;
+	struct delivery_lease leases[5];
+	struct webhook_secret_view secrets[WEBHOOK_SECRETS_MAX];
+	struct delivery_limits limits = {2, 4, 1, 1000, 1000};
+	struct job_ask told = *ASK;
+	told.webhook_url = "https://x/";
+	watch(r);
+	DO(job_request(r->db, &told, &t, &e));
+	DO(job_claim(r->db, t.job_id, "me", 1000, LEASE, &l, &e));
+	DO(job_finish(r->db, &l, OUTCOME_EMPTY, "", 2000, &over, &e));
+	struct delivery_turn turn = {.limits = &limits,
+				     .owner = "me",
+				     .now_ms = 3000,
+				     .lease_ms = 1000,
+				     .renew = true,
+				     .rescue = true,
+				     .room = 4,
+				     .room_proven = 4,
+				     .room_unproven = 4,
+				     .leases = leases};
+	DO(delivery_turn(r->db, &turn, &e));
+	assert_int_equal(turn.nleases, 1);
+	struct delivery_lease lease = leases[0];
+	static const enum webhook_fate fates[] = {WEBHOOK_AGAIN, WEBHOOK_DELIVERED};
+	for (size_t i = 0; i < 2; i++) {
+		struct delivery_result x = {.lease = &lease,
+					    .verdict = {.class = i ? WEBHOOK_OK : WEBHOOK_DNS,
+							.fate = fates[i],
+							.target_failed = !i},
+					    .address = "",
+					    .answer = ""};
+		lease.attempts = (int64_t)i;
+		turn.results = &x;
+		turn.nresults = 1;
+		DO(delivery_turn(r->db, &turn, &e));
+		assert_false(x.stale);
+		turn.nresults = 0;
+		turn.now_ms += 2000; /* behind the pause */
+		DO(delivery_turn(r->db, &turn, &e));
+		assert_int_equal(turn.nleases, !i);
+		lease.epoch++;
+		for (size_t k = 0; k < turn.nleases; k++)
+			delivery_lease_release(&leases[k]);
+	}
+	struct delivery_result back = {.lease = &lease, .unsent = true};
+	turn.results = &back;
+	turn.nresults = 1;
+	turn.room = 0;
+	DO(delivery_turn(r->db, &turn, &e));
+	DO(delivery_sweep(r->db, 1, 1, 9000, &n, &e));
+	DO(delivery_failed_again(r->db, 0, -1, 10, 9000, &n, &e));
+	DO(delivery_again(r->db, lease.event_id, -1, 9000, &e));
+	for (int i = 0; i < 8; i++) {
+		struct delivery_filter f = {.user_id = i & 1 ? 0 : -1,
+					    .state = i & 2 ? "failed" : NULL,
+					    .job_id = i & 4 ? t.job_id : 0,
+					    .limit = 10};
+		assert_true(delivery_list(r->db, &f, &rows, &e));
+		delivery_list_release(&rows);
+	}
+	assert_true(delivery_one(r->db, lease.event_id, -1, &rows, &e));
+	assert_true(delivery_attempts(r->db, rows.rows[0].id, &attempts, &e));
+	assert_int_equal(attempts.n, 2);
+	attempt_list_release(&attempts);
+	delivery_list_release(&rows);
+	char text[WEBHOOK_KEY_TEXT];
+	int64_t id, until;
+	DO(webhook_secret_rotate(r->db, 0, WEBHOOK_HMAC, 9000, 1000, &id, text, &until, &e));
+	assert_true(webhook_secrets(r->db, 0, 9000, secrets, &n, &e));
+	DO(webhook_secret_retire(r->db, 0, secrets[1].id, 9000, &e));
+	DO(delivery_forget_user(r->db, 0, 9000, &e));
+	delivery_lease_release(&lease);
+	unwatch(r, 40);
+}
+
 static void test_lists(void **state)
 {
 	struct room *r = *state;
@@ -273,6 +361,7 @@ static void test_people(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {TEST(test_jobs), TEST(test_lists), TEST(test_people)};
+	const struct CMUnitTest tests[] = {TEST(test_jobs), TEST(test_deliveries), TEST(test_lists),
+					   TEST(test_people)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

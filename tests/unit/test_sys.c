@@ -3,6 +3,8 @@
  */
 #include "sys.h"
 
+#include "text.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,438 @@
+/*
+ * delivery_turn - leases of deliveries, and what became of them; how a target that keeps failing is
+ * paused. A pause ends with one delivery that tries whether the target is back.
+ */
+#include "delivery.h"
+
+#include "delivery_target.h"
+#include "sys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TARGETS_A_TURN = 256 };
+
+/* Targets whose due time is to be found anew before the transaction ends. */
+struct touched {
+	int64_t *ids;
+	size_t n, cap;
+};
+
+static void touch(struct touched *t, int64_t id)
+{
+	if (t->n && t->ids[t->n - 1] == id)
+		return;
+	t->ids = xgrow(t->ids, t->n, &t->cap, sizeof *t->ids);
+	t->ids[t->n++] = id;
+}
+
+void delivery_lease_release(struct delivery_lease *l)
+{
+	xfree(l->url);
+	xfree(l->job_error);
+	*l = (struct delivery_lease){0};
+}
+
+/* ---- Results ---- */
+
+/* The first pause, doubled for each failure beyond, up to the longest. */
+static int64_t pause_of(const struct delivery_limits *l, int64_t failures)
+{
+	int64_t ms = l->pause_ms;
+	for (int64_t i = l->pause_after; i < failures && ms < l->pause_max_ms; i++)
+		ms *= 2;
+	return ms < l->pause_max_ms ? ms : l->pause_max_ms;
+}
+
+static bool record_target(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			  struct err *e)
+{
+	const struct webhook_verdict *v = &x->verdict;
+	struct db_rows r;
+	if (v->class == WEBHOOK_BLOCKED)
+		return true;
+	if (!v->target_failed)
+		return db_exec(
+			db, NULL, e,
+			"UPDATE webhook_target SET proven = 1, failures = 0,"
+			" paused_until_ms = 0 WHERE id = $1 AND (proven = 0 OR failures > 0)",
+			db_i(x->lease->target_id));
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE webhook_target SET proven = 0, failures = failures + 1"
+			  " WHERE id = $1 RETURNING failures",
+			  db_i(x->lease->target_id));
+	int64_t failures = ok && r.rows ? db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	x->paused = failures >= t->limits->pause_after;
+	return ok &&
+	       (!x->paused ||
+		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
+			db_i(t->now_ms + pause_of(t->limits, failures)),
+			db_i(x->lease->target_id)));
+}
+
+static bool record_attempt(struct db *db, const struct delivery_result *x, struct err *e)
+{
+	const struct delivery_lease *l = x->lease;
+	return db_exec(
+		db, NULL, e,
+		"INSERT INTO delivery_attempt (delivery_id, n, manual, at_ms, duration_ms, address,"
+		" status, class, error, answer, why, next_ms)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+		db_i(l->id), db_i(l->attempts + 1), db_i(l->manual), db_i(x->at_ms),
+		db_i(x->duration_ms), db_s(x->address), db_i(x->status),
+		db_s(webhook_class_name(x->verdict.class)), db_s(x->verdict.error), db_s(x->answer),
+		db_s(x->verdict.why), db_i(x->next_ms));
+}
+
+static const char *state_of(enum webhook_fate fate)
+{
+	switch (fate) {
+	case WEBHOOK_DELIVERED:
+		return "delivered";
+	case WEBHOOK_AGAIN:
+		return "pending";
+	case WEBHOOK_FAILED:
+		return "failed";
+	case WEBHOOK_CANCELLED:
+		break;
+	}
+	return "cancelled";
+}
+
+/* The fenced write; *mine is false when somebody else has the lease. */
+static bool record_state(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			 bool *mine, struct err *e)
+{
+	const struct delivery_lease *l = x->lease;
+	const struct webhook_verdict *v = &x->verdict;
+	struct db_rows r;
+	bool again = v->fate == WEBHOOK_AGAIN;
+	x->next_ms = again ? t->now_ms + v->wait_ms : 0;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE delivery SET state = $1, manual = 0, attempts = attempts + 1,"
+			  " tries = tries + 1, next_ms = $2, class = $3, error = $4, owner = '',"
+			  " lease_until_ms = 0, ended_ms = $5"
+			  " WHERE id = $6 AND epoch = $7 AND state = 'delivering'",
+			  db_s(state_of(v->fate)), db_i(x->next_ms),
+			  db_s(webhook_class_name(v->class)), db_s(v->error),
+			  db_i(again ? 0 : t->now_ms), db_i(l->id), db_i(l->epoch));
+	*mine = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ok;
+}
+
+/* Our own fault: it waits, and was no attempt. */
+static bool postpone(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+		     bool *mine, struct err *e)
+{
+	struct db_rows r;
+	x->next_ms = t->now_ms + x->verdict.wait_ms;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE delivery SET state = 'pending', next_ms = $1, class = $2,"
+			  " error = $3, owner = '', lease_until_ms = 0"
+			  " WHERE id = $4 AND epoch = $5 AND state = 'delivering'",
+			  db_i(x->next_ms), db_s(webhook_class_name(x->verdict.class)),
+			  db_s(x->verdict.error), db_i(x->lease->id), db_i(x->lease->epoch));
+	*mine = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ok;
+}
+
+static bool hand_back(struct db *db, const struct delivery_result *x, bool *mine, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
+			  " WHERE id = $1 AND epoch = $2 AND state = 'delivering'",
+			  db_i(x->lease->id), db_i(x->lease->epoch));
+	*mine = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ok;
+}
+
+static bool record(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+		   struct err *e)
+{
+	const struct delivery_lease *l = x->lease;
+	bool mine;
+	x->stale = x->paused = false;
+	bool local = !x->unsent && x->verdict.class == WEBHOOK_LOCAL;
+	if (!(x->unsent ? hand_back(db, x, &mine, e)
+	      : local   ? postpone(db, t, x, &mine, e)
+			: record_state(db, t, x, &mine, e)))
+		return false;
+	x->stale = !mine;
+	if (!mine || x->unsent || local)
+		return true;
+	if (x->verdict.fate == WEBHOOK_DELIVERED &&
+	    !db_exec(db, NULL, e,
+		     "UPDATE job_webhook SET delivered_ms = $1 WHERE job_id = $2 AND url = $3"
+		     " AND user_id = $4",
+		     db_i(t->now_ms), db_i(l->job_id), db_s(l->url), db_i(l->user_id)))
+		return false;
+	if (x->verdict.fate != WEBHOOK_AGAIN)
+		db_note(db, (struct db_note){NOTE_SENT, l->process_id, l->job_id});
+	return record_attempt(db, x, e) && record_target(db, t, x, e);
+}
+
+/* ---- Leases that are there ---- */
+
+static bool renew(struct db *db, const struct delivery_turn *t, struct err *e)
+{
+	return db_exec(db, NULL, e,
+		       "UPDATE delivery SET lease_until_ms = $1"
+		       " WHERE state = 'delivering' AND owner = $2 AND lease_until_ms < $3",
+		       db_i(t->now_ms + t->lease_ms), db_s(t->owner),
+		       db_i(t->now_ms + t->lease_ms));
+}
+
+/* What somebody left behind who is gone: it may have been sent, and is sent again. */
+static bool rescue(struct db *db, int64_t before_ms, struct touched *touched, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
+			  " WHERE state = 'delivering' AND lease_until_ms < $1 RETURNING target_id",
+			  db_i(before_ms));
+	for (size_t i = 0; ok && i < r.rows; i++)
+		touch(touched, db_int(&r, i, 0));
+	db_rows_release(&r);
+	return ok;
+}
+
+/* ---- New leases ---- */
+
+struct target {
+	int64_t id, failures, paused_until_ms;
+	bool proven;
+};
+
+static int64_t parallel_of(const struct target *g, const struct delivery_limits *l)
+{
+	return g->failures >= l->pause_after ? 1 : g->proven ? l->target_ahead : l->target_parallel;
+}
+
+static void fill(struct delivery_lease *l, const struct db_rows *r)
+{
+	*l = (struct delivery_lease){
+		.id = db_int(r, 0, 0),
+		.epoch = db_int(r, 0, 1),
+		.job_id = db_int(r, 0, 2),
+		.process_id = db_int(r, 0, 3),
+		.target_id = db_int(r, 0, 4),
+		.user_id = db_int(r, 0, 5),
+		.attempts = db_int(r, 0, 6),
+		.tries = db_int(r, 0, 7),
+		.round_ms = db_int(r, 0, 8),
+		.created_ms = db_int(r, 0, 9),
+		.manual = db_int(r, 0, 10) != 0,
+		.thin = db_int(r, 0, 11) != 0,
+		.url = xstrdup(db_text(r, 0, 13)),
+		.seq = db_int(r, 0, 14),
+		.total = db_int(r, 0, 15),
+		.available = db_int(r, 0, 16),
+		.failed = db_int(r, 0, 17),
+		.finished_ms = db_int(r, 0, 18),
+		.job_error = xstrdup(db_text(r, 0, 21)),
+	};
+	snprintf(l->event_id, sizeof l->event_id, "%s", db_text(r, 0, 12));
+	snprintf(l->job_state, sizeof l->job_state, "%s", db_text(r, 0, 19));
+	snprintf(l->outcome, sizeof l->outcome, "%s", db_text(r, 0, 20));
+}
+
+static bool read_case(struct db *db, struct delivery_lease *l, struct err *e)
+{
+	struct db_rows r;
+	bool ok =
+		db_exec(db, &r, e,
+			"SELECT p.number, j.trace FROM job j JOIN process p ON p.id = j.process_id"
+			" WHERE j.id = $1",
+			db_i(l->job_id));
+	if (ok && r.rows) {
+		snprintf(l->number, sizeof l->number, "%s", db_text(&r, 0, 0));
+		snprintf(l->trace, sizeof l->trace, "%s", db_text(&r, 0, 1));
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
+/* *n grows when it could be had; somebody else may have been faster. */
+static bool take(struct db *db, struct delivery_turn *t, int64_t id, bool proven, struct err *e)
+{
+	struct db_rows r;
+	bool ok =
+		db_exec(db, &r, e,
+			"UPDATE delivery SET state = 'delivering', owner = $1,"
+			" epoch = epoch + 1, lease_until_ms = $2"
+			" WHERE id = $3 AND state = 'pending' RETURNING id, epoch, job_id,"
+			" process_id, target_id, user_id, attempts, tries, round_ms, created_ms,"
+			" manual, thin, event_id, url, seq, total, available, failed, finished_ms,"
+			" job_state, outcome, job_error",
+			db_s(t->owner), db_i(t->now_ms + t->lease_ms), db_i(id));
+	if (ok && r.rows) {
+		struct delivery_lease *l = &t->leases[t->nleases++];
+		fill(l, &r);
+		l->proven = proven;
+		ok = read_case(db, l, e);
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
+static bool take_of_target(struct db *db, struct delivery_turn *t, const struct target *g,
+			   size_t room, struct err *e)
+{
+	struct db_rows r;
+	if (g->paused_until_ms > t->now_ms)
+		return true;
+	bool ok = db_exec(db, &r, e,
+			  "SELECT COUNT(*) FROM delivery WHERE target_id = $1"
+			  " AND state = 'delivering'",
+			  db_i(g->id));
+	int64_t free = ok ? parallel_of(g, t->limits) - db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	if (!ok || free <= 0)
+		return ok;
+	ok = db_exec(db, &r, e,
+		     "SELECT id FROM delivery WHERE target_id = $1 AND state = 'pending'"
+		     " AND next_ms <= $2 ORDER BY next_ms, id LIMIT $3",
+		     db_i(g->id), db_i(t->now_ms),
+		     db_i(free < (int64_t)room ? free : (int64_t)room));
+	for (size_t i = 0; ok && i < r.rows; i++)
+		ok = take(db, t, db_int(&r, i, 0), g->proven, e);
+	db_rows_release(&r);
+	return ok;
+}
+
+/* Targets that are due, the longest waiting first. */
+static bool lease(struct db *db, struct delivery_turn *t, bool proven, size_t room,
+		  struct touched *touched, struct err *e)
+{
+	struct db_rows r;
+	size_t end = t->nleases + (room < t->room - t->nleases ? room : t->room - t->nleases);
+	if (end == t->nleases)
+		return true;
+	bool ok = db_exec(db, &r, e,
+			  "SELECT id, failures, paused_until_ms FROM webhook_target"
+			  " WHERE proven = $1 AND due_ms <= $2 AND due_ms < 9223372036854775807"
+			  " ORDER BY due_ms LIMIT $3",
+			  db_i(proven), db_i(t->now_ms), db_i(TARGETS_A_TURN));
+	for (size_t i = 0; ok && i < r.rows && t->nleases < end; i++) {
+		struct target g = {.id = db_int(&r, i, 0),
+				   .failures = db_int(&r, i, 1),
+				   .paused_until_ms = db_int(&r, i, 2),
+				   .proven = proven};
+		touch(touched, g.id);
+		ok = take_of_target(db, t, &g, end - t->nleases, e);
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
+/* ---- When a target is due ---- */
+
+static bool refresh(struct db *db, const struct delivery_turn *t, int64_t id, struct err *e)
+{
+	struct db_rows r;
+	/* Where several processes write: whoever counts after us sees what we did. */
+	if (!db->ops->exclusive &&
+	    !db_exec(db, NULL, e, "UPDATE webhook_target SET due_ms = due_ms WHERE id = $1",
+		     db_i(id)))
+		return false;
+	bool ok = db_exec(
+		db, &r, e,
+		"SELECT t.failures, t.paused_until_ms, t.due_ms,"
+		" (SELECT COUNT(*) FROM delivery d WHERE d.target_id = t.id"
+		"   AND d.state = 'delivering'),"
+		" (SELECT MIN(d.next_ms) FROM delivery d WHERE d.target_id = t.id"
+		"   AND d.state = 'pending'), t.proven FROM webhook_target t WHERE t.id = $1",
+		db_i(id));
+	if (ok && r.rows) {
+		struct target g = {.failures = db_int(&r, 0, 0), .proven = db_int(&r, 0, 5) != 0};
+		int64_t paused = db_int(&r, 0, 1), was = db_int(&r, 0, 2), next = db_int(&r, 0, 4);
+		int64_t due = next > paused ? next : paused;
+		if (db_is_null(&r, 0, 4) || db_int(&r, 0, 3) >= parallel_of(&g, t->limits))
+			due = DELIVERY_NEVER;
+		ok = due == was ||
+		     db_exec(db, NULL, e, "UPDATE webhook_target SET due_ms = $1 WHERE id = $2",
+			     db_i(due), db_i(id));
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* In order of their ids, so that two processes never wait for each other. */
+static bool refresh_all(struct db *db, const struct delivery_turn *t, struct touched *touched,
+			struct err *e)
+{
+	bool ok = true;
+	if (touched->n)
+		qsort(touched->ids, touched->n, sizeof *touched->ids, by_id);
+	for (size_t i = 0; ok && i < touched->n; i++)
+		if (i == 0 || touched->ids[i] != touched->ids[i - 1])
+			ok = refresh(db, t, touched->ids[i], e);
+	return ok;
+}
+
+static bool find_next(struct db *db, struct delivery_turn *t, struct err *e)
+{
+	t->due_ms = DELIVERY_NEVER;
+	for (int proven = 0; proven < 2; proven++) {
+		struct db_rows r;
+		bool ok = db_exec(db, &r, e,
+				  "SELECT MIN(due_ms) FROM webhook_target WHERE proven = $1"
+				  " AND due_ms < 9223372036854775807",
+				  db_i(proven));
+		if (ok && !db_is_null(&r, 0, 0) && db_int(&r, 0, 0) < t->due_ms)
+			t->due_ms = db_int(&r, 0, 0);
+		db_rows_release(&r);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* ---- The transaction ---- */
+
+bool delivery_turn(struct db *db, struct delivery_turn *t, struct err *e)
+{
+	struct touched touched = {0};
+	bool ok = true;
+	t->nleases = 0;
+	for (size_t i = 0; ok && i < t->nresults; i++) {
+		touch(&touched, t->results[i].lease->target_id);
+		ok = record(db, t, &t->results[i], e);
+	}
+	ok = ok && (!t->renew || renew(db, t, e)) &&
+	     (!t->rescue || rescue(db, t->now_ms, &touched, e)) && refresh_all(db, t, &touched, e);
+	touched.n = 0;
+	ok = ok && lease(db, t, true, t->room_proven, &touched, e) &&
+	     lease(db, t, false, t->room_unproven, &touched, e) &&
+	     refresh_all(db, t, &touched, e) && find_next(db, t, e);
+	xfree(touched.ids);
+	if (ok)
+		return true;
+	for (size_t i = 0; i < t->nleases; i++)
+		delivery_lease_release(&t->leases[i]);
+	t->nleases = 0;
+	return false;
+}
+
+bool delivery_release_all(struct db *db, int64_t now_ms, struct err *e)
+{
+	return db_exec(db, NULL, e,
+		       "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
+		       " WHERE state = 'delivering'") &&
+	       db_exec(db, NULL, e,
+		       "UPDATE webhook_target SET due_ms = $1 WHERE id IN"
+		       " (SELECT target_id FROM delivery WHERE state = 'pending')",
+		       db_i(now_ms));
+}
