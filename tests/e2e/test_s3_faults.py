@@ -60,9 +60,6 @@ def test_once(make_autos, proxied, proxy, sim, name, method):
     result = autos.get(SMALL)
     rule.release()
     assert rule.hits == 2
-    if name == "corrupt-download":  # is not asked for again by itself
-        crash.check_error(result, says="damaged")
-        result = autos.get(SMALL)
     assert result.status == 0, result
     lib.expect_case(autos, sim, SMALL)
     lib.check_invariants(autos, sim)
@@ -319,6 +316,8 @@ def test_a_service_waits_for_its_store(make_sim, make_service, proxied, proxy, h
     crash.check_not_asked_again(before, crash.fetches(sim), stored)
     lib.until(lambda: checks(service)[1]["store"], "the store to be well again")
     service.stop()
+    if how == "stall":  # the last attempt to write may have come through without its answer
+        proxied.client.delete_object(Bucket=proxied.name, Key=proxied.full("autos-probe/writable"))
     lib.check_invariants(service, sim)
 
 
