@@ -47,7 +47,7 @@ class refuse(Fault):
 
 
 class stall(Fault):
-    """Nothing happens until the test releases it; then the request goes on."""
+    """Nothing happens until the test releases it; then the request goes on, if its client still waits."""
 
     def __init__(self):
         self.free, self.held = threading.Event(), 0
@@ -55,6 +55,7 @@ class stall(Fault):
     def before(self, x):
         self.held += 1
         x.proxy.wait(self.free)
+        x.still_there()
 
     def release(self):
         self.free.set()

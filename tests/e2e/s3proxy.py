@@ -11,6 +11,7 @@ was read, in order of arrival.
 
 import contextlib
 import re
+import select
 import socket
 import ssl
 import struct
@@ -142,6 +143,13 @@ class Exchange:
     def to_server(self, data):
         self.server.s.sendall(data)
         self.log.sent += len(data)
+
+    def still_there(self):
+        """Raises Gone when the client has closed its end, whatever it sent before."""
+        p = select.poll()
+        p.register(self.client.s, select.POLLRDHUP)
+        if p.poll(0):
+            raise Gone
 
     def abort(self):
         """Ends the client's connection with a reset (SO_LINGER of zero)."""

@@ -116,7 +116,7 @@ def test_move_is_killed_and_goes_on(both_ways, proxy, place, way):
         assert all(found for found in other.measure(k for k in other.keys() if "autos-probe" not in k).values())
     before = len([k for k in other.keys() if k.startswith("processos/")])
     copied, there, failed = counts(moved(autos, source, through, check=0))
-    assert (copied + there, failed) == (n, 0) and there >= before >= 10
+    assert (copied + there, failed) == (n, 0) and there >= before > 0
     check_moved(autos, target, place, other)
 
 

@@ -173,7 +173,6 @@ def test_killed_again_and_again(make_autos, large, proxied, proxy):
             break
         lib.check_invariants(autos, large, clean=False)
     finish(autos, large, autos.get(NUMBER))
-    # A held part went on when the program was dead already: its bytes may or may not have come whole.
     assert {n for _, n in sent(proxy)} == set(range(1, total + 1)) and max(sent(proxy).values()) == 1
 
 
