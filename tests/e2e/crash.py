@@ -121,7 +121,7 @@ def check_visible(autos, truth, killed):
     for what in left:
         assert killed and autos.store.killed_leaves(what), what
     for key, found in autos.store.measure(k for k in autos.store.keys() if k not in left).items():
-        assert found == truth.of_key(key), key
+        assert found == truth.of_key(key), (key, found, truth.of_key(key))
     for path in autos.out.rglob("*"):
         if path.is_dir():
             continue
