@@ -19,7 +19,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmis
 	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wswitch-enum
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HARDEN := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-LIBS := libcurl sqlite3 jansson libcrypto libmicrohttpd zlib
+LIBS := libcurl sqlite3 libpq jansson libcrypto libmicrohttpd zlib
 ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -DAUTOS_VERSION='"$(VERSION)"' -pthread -MMD -MP \
 	$(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 ALL_LDFLAGS = -pthread $(SANFLAGS) $(LDFLAGS)

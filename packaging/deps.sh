@@ -2,8 +2,8 @@
 # Installs the Debian packages of the named sets (build, test, fuzz, bench) that are missing. Asks nothing.
 set -eu
 
-build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev zlib1g-dev ca-certificates"
-test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonschema poppler-utils clang-format git curl sqlite3"
+build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libpq-dev libjansson-dev libssl-dev zlib1g-dev ca-certificates"
+test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonschema poppler-utils clang-format git curl sqlite3 postgresql python3-psycopg2"
 fuzz="clang libclang-rt-14-dev"
 bench="curl rclone aria2 nginx-light wrk python3"
 

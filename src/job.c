@@ -256,7 +256,8 @@ static bool another_round(struct db *db, const struct job_lease *l, enum outcome
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND state = 'processing'",
+		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND state = 'processing'"
+		" %LOCK%",
 		db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
@@ -278,18 +279,21 @@ bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, 
 	*over = !more;
 	bool ok = more ? db_exec(db, &r, e,
 				 "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
-				 " run_at_ms = $1, ready_ms = $2"
-				 " WHERE id = $3 AND epoch = $4 AND state = 'processing'",
+				 " run_at_ms = $1, ready_ms = $2, last_event = last_event + 1"
+				 " WHERE id = $3 AND epoch = $4 AND state = 'processing'"
+				 " RETURNING last_event, process_id",
 				 db_i(now_ms), db_i(now_ms), db_i(l->job_id), db_i(l->epoch))
 		       : db_exec(db, &r, e,
 				 "UPDATE job SET state = $1, outcome = $2, error = $3,"
-				 " finished_ms = $4, owner = '', lease_until_ms = 0"
-				 " WHERE id = $5 AND epoch = $6 AND state = 'processing'",
+				 " finished_ms = $4, owner = '', lease_until_ms = 0,"
+				 " last_event = last_event + 1"
+				 " WHERE id = $5 AND epoch = $6 AND state = 'processing'"
+				 " RETURNING last_event, process_id",
 				 db_s(state_of(outcome)), db_s(outcome_name(outcome)), db_s(error),
 				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) &&
-	     (more ? job_event(db, l->job_id, "job", "", "pending", now_ms, e)
-		   : job_event(db, l->job_id, "done", "", state_of(outcome), now_ms, e));
+	     job_event_at(db, db_int(&r, 0, 1), l->job_id, db_int(&r, 0, 0), more ? "job" : "done",
+			  "", more ? "pending" : state_of(outcome), now_ms, e);
 	db_rows_release(&r);
 	return ok;
 }

@@ -221,12 +221,15 @@ static bool place_unlisted(struct db *db, int64_t process_id, struct err *e)
 static bool begin_listing(struct db *db, const struct job_lease *l, struct beginning *b,
 			  struct err *e)
 {
-	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND state = 'processing'"
-		" RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
-		db_i(l->job_id), db_i(l->epoch));
+	struct db_rows r = {0};
+	/* The case before the job, as whoever asks does. */
+	bool ok = db_exec(db, NULL, e, "SELECT 1 FROM process WHERE id = $1 %LOCK%",
+			  db_i(l->process_id));
+	ok = ok &&
+	     db_exec(db, &r, e,
+		     "UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND state = 'processing'"
+		     " RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
+		     db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
 	if (ok) {

@@ -149,7 +149,7 @@ bool keyring_find(struct keyring *k, const char *key, struct grant *out, bool *u
 		*out = k->table.grants[at];
 		_Atomic int64_t *used = &k->table.used_ms[at];
 		int64_t last = atomic_load(used);
-		if (now - last >= USED_EVERY_MS || now < last)
+		if (now - last >= USED_EVERY_MS || last - now >= USED_EVERY_MS)
 			*use = atomic_compare_exchange_strong(used, &last, now);
 	}
 	pthread_rwlock_unlock(&k->lock);

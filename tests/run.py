@@ -6,6 +6,7 @@ replayed), e2e (pytest, real processes). They run side by side; what failed is s
 """
 import argparse
 import concurrent.futures
+import contextlib
 import glob
 import os
 import re
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+
+import postgres
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -110,6 +113,9 @@ def main():
                  if not t.endswith(".d")]
 
     total = [0, 0, 0]
+    rooms = contextlib.ExitStack()
+    if args.only in (None, "unit", "e2e"):  # one private PostgreSQL for all
+        env["AUTOS_TEST_POSTGRES"] = rooms.enter_context(postgres.Cluster()).url()
 
     def count(name, result):
         passed, failed, skipped, out, sec = result
@@ -130,6 +136,7 @@ def main():
         if not result[1]:
             print("\n".join(line for line in result[3].splitlines() if re.match(r"[\d.]+s (call|setup)", line)))
 
+    rooms.close()
     report = f"{total[0]} passed, {total[1]} failed" + (f", {total[2]} skipped" if total[2] else "")
     with open(os.path.join(ROOT, args.build, "tests.txt"), "w") as f:
         f.write(" ".join(map(str, total)) + "\n")

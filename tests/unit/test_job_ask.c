@@ -762,5 +762,5 @@ int main(void)
 		TEST(test_claim_ready),
 		TEST(test_notes),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

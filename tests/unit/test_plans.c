@@ -74,7 +74,10 @@ static void check_plan(const char *sql)
 	char *text = xasprintf("EXPLAIN QUERY PLAN %s", sql), *steps[40];
 	size_t n = 0;
 	sqlite3_stmt *stmt;
-	assert_int_equal(sqlite3_prepare_v2(plans.handle, text, -1, &stmt, NULL), SQLITE_OK);
+	char *words = db_words(&db_sqlite, text);
+	assert_int_equal(sqlite3_prepare_v2(plans.handle, words ? words : text, -1, &stmt, NULL),
+			 SQLITE_OK);
+	xfree(words);
 	for (; sqlite3_step(stmt) == SQLITE_ROW; n++) {
 		assert_true(n < sizeof steps / sizeof *steps);
 		steps[n] = xstrdup((const char *)sqlite3_column_text(stmt, 3));

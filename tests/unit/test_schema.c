@@ -70,14 +70,8 @@ static const char *const life[] = {
 
 static void make_version_1(struct db *db)
 {
-	for (const char *const *sql = schema_tables[0]; *sql; sql++) {
-		const char *at = strstr(*sql, "%SERIAL%");
-		char *text = at ? xasprintf("%.*s%s%s", (int)(at - *sql), *sql, db->ops->serial_key,
-					    at + strlen("%SERIAL%"))
-				: xstrdup(*sql);
-		run(db, text);
-		xfree(text);
-	}
+	for (const char *const *sql = schema_tables[0]; *sql; sql++)
+		run(db, *sql);
 	for (size_t i = 0; i < sizeof life / sizeof *life; i++)
 		run(db, life[i]);
 }
