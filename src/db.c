@@ -80,6 +80,7 @@ char *db_words(const struct db_ops *ops, const char *sql)
 	const struct {
 		const char *mark, *word;
 	} all[] = {{"%SERIAL%", ops->serial_key},
+		   {"%UNLOGGED%", ops->unlogged},
 		   {"%SKIP_LOCKED%", ops->skip_locked},
 		   {"%LOCK%", ops->lock}};
 	char *text = NULL;

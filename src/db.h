@@ -3,8 +3,8 @@
  *
  * SQL is written once, with $1 placeholders. A `struct db` is one connection and belongs to one
  * thread at a time. Rows are copied out, so no result outlives or blocks its statement. The few
- * words that differ stand in a statement as marks, %SERIAL%, %SKIP_LOCKED% and %LOCK%, and each
- * driver has its own for them.
+ * words that differ stand in a statement as marks, %SERIAL%, %UNLOGGED%, %SKIP_LOCKED% and
+ * %LOCK%, and each driver has its own for them.
  *
  * Every call ends: a connection that is lost or does not answer in time is an error, ERR_BUSY, and
  * the next call outside a transaction makes a new one.
@@ -70,6 +70,7 @@ struct db_ops {
 	bool (*listen)(struct db *db, const char *channel, struct err *e);
 	bool (*await)(struct db *db, int fd, int64_t ms, bool *told, struct err *e);
 	const char *serial_key;  /* column definition of a row number that the database gives */
+	const char *unlogged;    /* of a table that may be empty after a crash */
 	const char *skip_locked; /* behind a SELECT: takes its rows, except those others have */
 	const char *lock;        /* behind a SELECT: takes its rows, waiting for others */
 	const char *schema_lock; /* statement: one migration at a time, to the transaction's end */
@@ -81,6 +82,8 @@ enum db_note_kind {
 	NOTE_CHANGED, /* something about this case */
 	NOTE_READY,   /* ... and its job may be leased now */
 	NOTE_ACCESS,  /* users or keys; no case */
+	NOTE_ANY,     /* whatever there is: what others committed was missed */
+	NOTE_QUOTA,   /* the portal's quota; no case */
 };
 
 struct db_note {

@@ -281,6 +281,7 @@ const struct db_ops db_sqlite = {
 	.run_once = run_once,
 	.close = close_sqlite,
 	.serial_key = "INTEGER PRIMARY KEY AUTOINCREMENT",
+	.unlogged = "",
 	.skip_locked = "", /* whoever writes is alone */
 	.lock = "",
 	.exclusive = true,

@@ -118,7 +118,7 @@ void keyring_notes(void *arg, const struct db_note *notes, size_t n)
 {
 	struct keyring *k = arg;
 	for (size_t i = 0; i < n; i++)
-		if (notes[i].kind == NOTE_ACCESS)
+		if (notes[i].kind == NOTE_ACCESS || notes[i].kind == NOTE_ANY)
 			atomic_store(&k->stale, true);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "ledger.h"
 
+#include "change.h"
 #include "metrics.h"
 #include "schema.h"
 #include "sys.h"
@@ -14,7 +15,7 @@
 
 enum {
 	GROUP_MAX = 512,
-	WATCHERS_MAX = 4,
+	WATCHERS_MAX = 6,
 	LINKS_MAX = 2,       /* to a database that many may write to */
 	AGAIN_MS = 50,       /* before a group that could not be helped is run again */
 	PATIENCE_MS = 10000, /* so long a database may be away before writes fail */
@@ -31,6 +32,7 @@ struct link {
 struct ledger {
 	struct link links[LINKS_MAX];
 	size_t nlinks;
+	char owner[LEDGER_OWNER];
 	pthread_mutex_t lock;
 	pthread_cond_t work, quiet;
 	struct write *head, **tail; /* submitted */
@@ -79,7 +81,7 @@ static bool run_one(struct db *db, struct write *w, struct err *e)
 }
 
 /* One transaction for the whole group. After it each member knows its fate. */
-static bool attempt(struct db *db, struct write *group, struct err *e)
+static bool attempt(struct db *db, const char *owner, struct write *group, struct err *e)
 {
 	if (!db_begin(db, e)) {
 		fail_group(group, e);
@@ -89,6 +91,12 @@ static bool attempt(struct db *db, struct write *group, struct err *e)
 		if (run_one(db, w, e))
 			continue;
 		db_rollback(db); /* nobody's write survives */
+		fail_group(group, e);
+		return false;
+	}
+	bool ok = db->ops->exclusive || !db->nnotes || change_write(db, owner, sys_wall_ms(), e);
+	if (!ok) {
+		db_rollback(db);
 		fail_group(group, e);
 		return false;
 	}
@@ -126,7 +134,7 @@ static bool settle_group(struct link *l, struct write *group)
 {
 	struct err e = {0};
 	l->db->lazy = !l->db->ops->exclusive;
-	for (int n = 0; !attempt(l->db, group, &e); n++)
+	for (int n = 0; !attempt(l->db, l->ledger->owner, group, &e); n++)
 		if (!goes_on(l, n)) {
 			/* Whoever waits is to hear of our trouble, not that others are busy. */
 			for (struct write *w = group; l->db->transient && w; w = w->next)
@@ -148,10 +156,8 @@ static void run_group(struct link *l, struct write *group)
 	metric_add(METRIC_ledger_groups, 1);
 	metric_add(METRIC_ledger_writes, members);
 	metric_observe(HISTOGRAM_ledger_commit, NULL, (double)(sys_mono_us() - started) / 1e6);
-	pthread_mutex_lock(&g->telling);
-	for (size_t i = 0; i < g->nwatchers && l->db->nnotes; i++)
-		g->watchers[i].fn(g->watchers[i].arg, l->db->notes, l->db->nnotes);
-	pthread_mutex_unlock(&g->telling);
+	if (l->db->nnotes)
+		ledger_tell(g, l->db->notes, l->db->nnotes);
 }
 
 /* ---- The threads ---- */
@@ -220,6 +226,7 @@ static bool open_links(struct ledger *l, const char *url, struct err *e)
 struct ledger *ledger_open(const char *url, struct err *e)
 {
 	struct ledger *l = xcalloc(1, sizeof *l);
+	sys_random_hex(l->owner, sizeof l->owner - 1);
 	if (!open_links(l, url, e)) {
 		for (size_t i = 0; i < l->nlinks; i++)
 			db_close(l->links[i].db);
@@ -271,6 +278,19 @@ void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg)
 	l->watchers[l->nwatchers].fn = fn;
 	l->watchers[l->nwatchers++].arg = arg;
 	pthread_mutex_unlock(&l->lock);
+}
+
+void ledger_tell(struct ledger *l, const struct db_note *notes, size_t n)
+{
+	pthread_mutex_lock(&l->telling);
+	for (size_t i = 0; i < l->nwatchers; i++)
+		l->watchers[i].fn(l->watchers[i].arg, notes, n);
+	pthread_mutex_unlock(&l->telling);
+}
+
+const char *ledger_owner(const struct ledger *l)
+{
+	return l->owner;
 }
 
 struct db *ledger_db(struct ledger *l)

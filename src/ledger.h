@@ -47,8 +47,15 @@ void ledger_close(struct ledger *l);
 /* Waits until everything that was submitted is over. */
 void ledger_flush(struct ledger *l);
 
-/* At most 4; while no write is under way. */
+/* At most 6; while no write is under way. */
 void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg);
+
+/* Tells the watchers what another process committed. From any thread but a watcher's. */
+void ledger_tell(struct ledger *l, const struct db_note *notes, size_t n);
+
+/* What this process is called in the database: random, made at the start. */
+enum { LEDGER_OWNER = 33 };
+const char *ledger_owner(const struct ledger *l);
 
 void ledger_submit(struct ledger *l, struct write *w);
 

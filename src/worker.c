@@ -59,7 +59,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *e)
 {
 	struct worker *w = xcalloc(1, sizeof *w);
 	w->o = *o;
-	sys_random_hex(w->owner, sizeof w->owner - 1);
+	snprintf(w->owner, sizeof w->owner, "%s", ledger_owner(o->ledger));
 	pthread_mutex_init(&w->health_lock, NULL);
 	w->look = true;
 	if (!open_parts(w, e)) {

@@ -11,6 +11,8 @@
 /* SHA-256 of the statements of each version but the last, as they were released. */
 static const char *const released[] = {
 	"248d14a59daf8a77afbcaa3cccdd9ca624de2098fe3b7719c21bb5658d29c443",
+	"14fcd50367a8bc9c585d5a9895351aa425d1d92d731ec416774a5203caa4faa3",
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 };
 
 static void test_released(void **state)
@@ -81,7 +83,7 @@ static int setup_old(void **state)
 	struct room *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->db = db_open(r->url, DB_WRITE, &e);
 	assert_non_null(r->db);
 	make_version_1(r->db);
@@ -130,7 +132,7 @@ static void test_from_1(void **state)
 	assert_true(STEP(r->db, job_release_all(r->db, 5000, &e)));
 	assert_true(STEP(r->db, job_retry(r->db, NUMBER, 5000, &t, &e)));
 	assert_int_equal(t.job_id, 1);
-	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, l, &n, &e)));
+	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, NULL, l, &n, &e)));
 	assert_int_equal(n, 3);
 	assert_int_equal(l[0].job_id, 3);
 	assert_int_equal(l[0].waited_ms, 4300);
@@ -149,5 +151,5 @@ int main(void)
 		cmocka_unit_test(test_released),
 		TEST(test_from_1),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }
