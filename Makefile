@@ -19,7 +19,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmis
 	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wswitch-enum
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HARDEN := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-LIBS := libcurl sqlite3 libpq jansson libcrypto libmicrohttpd zlib
+LIBS := libcurl sqlite3 libpq jansson libcrypto libmicrohttpd zlib expat
 ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -DAUTOS_VERSION='"$(VERSION)"' -pthread -MMD -MP \
 	$(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 ALL_LDFLAGS = -pthread $(SANFLAGS) $(LDFLAGS)
@@ -32,6 +32,7 @@ SIM_OBJ := $(SIM:sim/%.c=$(BUILD)/sim/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHERS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tool-%,$(wildcard tests/tools/*.c))
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
 .PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
@@ -72,7 +73,7 @@ $(BUILD)/sim/%.o: sim/%.c Makefile
 
 # ---- tests ----
 
-tests: all $(UNIT) $(FUZZ) $(SHIMS)
+tests: all $(UNIT) $(FUZZ) $(TOOLS) $(SHIMS)
 
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/libautos.a Makefile
 	$(call say,CC)
@@ -85,6 +86,12 @@ $(BUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(BUILD)/libautos
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(ALL_LDFLAGS) -o $@ $< tests/fuzz/replay.c $(BUILD)/libautos.a $(LDLIBS)
+
+# Tools let tests written in Python call a room directly.
+$(BUILD)/tests/tool-%: tests/tools/%.c $(BUILD)/libautos.a Makefile
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libautos.a $(LDLIBS)
 
 # Shims are preloaded into the real program to make its system calls fail; never sanitized.
 $(BUILD)/tests/%.so: tests/shim/%.c Makefile

@@ -54,12 +54,15 @@ int64_t view_link_fresh_ms(const struct api *a, int64_t now_ms)
 
 char *view_link(struct api *a, const struct doc_view *d, int64_t now_ms)
 {
-	char *name = filename_make((size_t)d->position, 4, d->name, d->type, d->ext);
-	char *url = link_make(a->base, a->link_secret,
-			      &(struct link){.key = d->object_key,
-					     .name = name,
-					     .mime = d->mime,
-					     .expires_s = view_link_expires_s(a, now_ms)});
+	struct store *s = a->o.store;
+	char *name = filename_make((size_t)d->position, FILE_DIGITS, d->name, d->type, d->ext);
+	int64_t expires = view_link_expires_s(a, now_ms), ttl = a->config->link_ttl / 1000;
+	char *url = s->ops->link ? s->ops->link(s, d->object_key, name, d->mime, expires - ttl, ttl)
+				 : link_make(a->base, a->link_secret,
+					     &(struct link){.key = d->object_key,
+							    .name = name,
+							    .mime = d->mime,
+							    .expires_s = expires});
 	xfree(name);
 	return url;
 }

@@ -234,6 +234,18 @@ static void refresh_store(struct api *a)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* What a probe of the store found out. */
+static void add_facts(struct store *s, struct api_check *c)
+{
+	struct buf facts;
+	buf_init(&facts, sizeof c->detail);
+	s->ops->facts(s, &facts);
+	size_t n = strlen(c->detail);
+	if (facts.len)
+		snprintf(c->detail + n, sizeof c->detail - n, "; %s", buf_str(&facts));
+	buf_release(&facts);
+}
+
 static void check_store(struct api *a, struct api_check *c)
 {
 	struct api_watch *w = a->watch;
@@ -246,6 +258,8 @@ static void check_store(struct api *a, struct api_check *c)
 	else
 		say(c, w->store_ok, w->store_ok ? "writable" : "cannot be written");
 	pthread_mutex_unlock(&w->lock);
+	if (c->ok && a->o.store->ops->facts)
+		add_facts(a->o.store, c);
 }
 
 static void check_spool(struct api *a, struct api_check *c)

@@ -29,7 +29,7 @@ struct api_check {
 	const char *name;
 	bool ok;
 	bool required; /* without it requests should go elsewhere */
-	char detail[120];
+	char detail[240];
 };
 
 void api_checks(struct api *a, struct api_check out[static CHECKS]);

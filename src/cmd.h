@@ -32,11 +32,14 @@ struct cmd_line {
 	const char *email;   /* --email */
 	const char *expires; /* --expires */
 	const char *label;   /* --label */
+	const char *from;    /* --from */
+	const char *to;      /* --to */
 	bool json;           /* --json */
 	bool quiet;          /* -q, --quiet */
 	bool watch;          /* -w, --watch */
 	bool all;            /* --all */
 	bool markdown;       /* --markdown */
+	bool no_folder;      /* --no-folder */
 	char **words;        /* what is no option */
 	size_t nwords;
 };
@@ -47,12 +50,12 @@ struct cmd {
 	const char *summary; /* one line */
 	const char *help;    /* options and behaviour */
 	const char *options; /* letters: o q w j(son) m(ax-age) a(ll) d(markdown) l(isten) r(ole)
-			      * e(mail) e(x)pires la(b)el */
+			      * e(mail) e(x)pires la(b)el f(rom) t(o) n(o-folder) */
 	int (*run)(const struct cmd_line *l, struct config *c);
 };
 
 extern const struct cmd cmd_get, cmd_retry, cmd_serve, cmd_status, cmd_verify, cmd_user, cmd_key,
-	cmd_cancel, cmd_config, cmd_migrate, cmd_version;
+	cmd_cancel, cmd_config, cmd_migrate, cmd_store, cmd_version;
 
 /* Reads all words as case numbers, each once; a line on stderr for each bad one. False: exit 2. */
 [[nodiscard]] bool cmd_numbers(const struct cmd_line *l, struct cnj **out, size_t *n);

@@ -7,6 +7,7 @@
 #include "http.h"
 #include "schema.h"
 #include "server.h"
+#include "store.h"
 #include "sys.h"
 #include "term.h"
 
@@ -27,6 +28,25 @@ static void print_settings(const struct config *c)
 		term_out("%s = %s  # %s\n", config_key(i), value,
 			 config_source_name((enum config_source)c->source[i]));
 	}
+}
+
+/* What the last probe of a store that is asked over a network found out; asks nothing now. */
+static void print_store(const struct config *c)
+{
+	struct err ignored;
+	struct store *s = store_open(c, c->store_url, false, &ignored);
+	struct buf text;
+	if (s && s->ops->facts) {
+		buf_init(&text, 8192);
+		store_describe(s, &text);
+		for (const char *line = buf_str(&text); *line;) {
+			size_t n = strcspn(line, "\n");
+			term_out("# store %.*s\n", (int)n, line);
+			line += n + (line[n] != '\0');
+		}
+		buf_release(&text);
+	}
+	store_close(s);
 }
 
 /* docs/configuration.md holds this text; a test compares the two. */
@@ -58,8 +78,10 @@ static int run_config(const struct cmd_line *l, struct config *c)
 	}
 	if (l->markdown)
 		print_markdown();
-	else
+	else {
 		print_settings(c);
+		print_store(c);
+	}
 	return EXIT_COMPLETE;
 }
 

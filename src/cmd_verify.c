@@ -9,9 +9,12 @@
 #include "store.h"
 #include "sys.h"
 #include "term.h"
+#include "walk.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { THREADS = 8 };
 
 struct check {
 	struct sha256 *hash;
@@ -45,52 +48,75 @@ static bool verify_document(struct store *s, const struct doc_view *d, struct er
 	return true;
 }
 
-static int verify_case(struct db *db, struct store *s, const char *number)
+/* What all cases share. */
+struct verify {
+	struct store *store;
+	int status;
+};
+
+static bool verify_object(void *arg, const struct case_view *v, const struct doc_view *d,
+			  struct err *e)
 {
-	struct case_view v = {0};
-	struct cnj n;
-	struct err e;
-	int status = EXIT_TROUBLE;
-	size_t good = 0, bad = 0;
-	if (!cnj_parse(number, strlen(number), &n, &e))
-		return cmd_fail(&e, EXIT_TROUBLE);
-	if (!query_case(db, number, &v, &e)) {
-		err_prefix(&e, "%s: ", n.masked);
-		status = cmd_fail(&e, e.kind == ERR_ABSENT ? EXIT_NOT_FOUND : EXIT_TROUBLE);
-		goto out;
-	}
-	for (size_t i = 0; i < v.ndocs; i++) {
-		const struct doc_view *d = &v.docs[i];
-		if (strcmp(d->state, "available") != 0)
-			continue;
-		if (verify_document(s, d, &e)) {
-			good++;
-			continue;
-		}
-		bad++;
-		term_error("%s: document %s: %s", n.masked, d->doc_id, e.text);
-	}
-	term_out("%s  %s  %zu good, %zu bad, %zu not stored\n", n.masked, bad ? "DAMAGED" : "ok",
-		 good, bad, v.ndocs - good - bad);
-	status = bad ? EXIT_PARTIAL : EXIT_COMPLETE;
-out:
-	case_view_release(&v);
-	return status;
+	(void)v;
+	return verify_document(((struct verify *)arg)->store, d, e);
 }
 
-static int verify_all(struct db *db, struct store *s)
+static bool show_case(void *arg, const struct case_view *v, const struct walk_found *found)
 {
-	struct db_rows r;
+	struct verify *all = arg;
+	struct cnj n;
 	struct err e;
-	int status = EXIT_COMPLETE;
-	if (!query_numbers(db, &r, &e)) {
-		db_rows_release(&r);
-		return cmd_fail(&e, EXIT_TROUBLE);
+	size_t good = 0, bad = 0;
+	if (!cnj_parse(v->number, strlen(v->number), &n, &e)) {
+		all->status = cmd_worse(all->status, cmd_fail(&e, EXIT_TROUBLE));
+		return true;
 	}
-	for (size_t i = 0; i < r.rows; i++)
-		status = cmd_worse(status, verify_case(db, s, db_text(&r, i, 0)));
-	db_rows_release(&r);
-	return status;
+	for (size_t i = 0; i < v->ndocs; i++) {
+		good += found[i].result == WALK_GOOD;
+		bad += found[i].result == WALK_BAD;
+		if (found[i].result == WALK_BAD)
+			term_error("%s: document %s: %s", n.masked, v->docs[i].doc_id,
+				   found[i].err.text);
+	}
+	term_out("%s  %s  %zu good, %zu bad, %zu not stored\n", n.masked, bad ? "DAMAGED" : "ok",
+		 good, bad, v->ndocs - good - bad);
+	all->status = cmd_worse(all->status, bad ? EXIT_PARTIAL : EXIT_COMPLETE);
+	return true;
+}
+
+static bool show_unknown(void *arg, const char *number, const struct err *e)
+{
+	struct verify *all = arg;
+	struct cnj n;
+	struct err why = *e, ignored;
+	bool known = cnj_parse(number, strlen(number), &n, &ignored);
+	err_prefix(&why, "%s: ", known ? n.masked : number);
+	all->status = cmd_worse(
+		all->status, cmd_fail(&why, e->kind == ERR_ABSENT ? EXIT_NOT_FOUND : EXIT_TROUBLE));
+	return true;
+}
+
+static int verify(struct db *db, struct store *s, const struct cnj *numbers, size_t n)
+{
+	struct verify all = {.store = s, .status = EXIT_COMPLETE};
+	const struct walk w = {.db = db,
+			       .threads = THREADS,
+			       .object = verify_object,
+			       .over = show_case,
+			       .unknown = show_unknown,
+			       .arg = &all};
+	struct err e;
+	if (!numbers) {
+		if (!walk_all(&w, &e))
+			return cmd_fail(&e, EXIT_TROUBLE);
+		return all.status;
+	}
+	const char **digits = xcalloc(n, sizeof *digits);
+	for (size_t i = 0; i < n; i++)
+		digits[i] = numbers[i].digits;
+	walk_cases(&w, digits, n);
+	xfree(digits);
+	return all.status;
 }
 
 static int run(const struct cmd_line *l, struct config *c)
@@ -108,13 +134,11 @@ static int run(const struct cmd_line *l, struct config *c)
 		goto out;
 	}
 	db = db_open(c->database_url, DB_READ, &e);
-	if (!db || !schema_check(db, &e) || !(s = store_open(c->store_url, false, &e))) {
+	if (!db || !schema_check(db, &e) || !(s = store_open(c, c->store_url, false, &e))) {
 		status = cmd_fail(&e, e.kind == ERR_ABSENT ? EXIT_NOT_FOUND : EXIT_TROUBLE);
 		goto out;
 	}
-	status = l->all ? verify_all(db, s) : EXIT_COMPLETE;
-	for (size_t i = 0; i < n; i++)
-		status = cmd_worse(status, verify_case(db, s, numbers[i].digits));
+	status = verify(db, s, l->all ? NULL : numbers, n);
 out:
 	store_close(s);
 	db_close(db);

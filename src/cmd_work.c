@@ -113,21 +113,21 @@ static bool open_database(struct work *w, struct err *e)
 
 static bool open_storage(struct work *w, struct err *e)
 {
-	if (!prepare_folder(w->out, e))
+	if (!w->line->no_folder && !prepare_folder(w->out, e))
 		return false;
 	if (!sys_mkdirs(w->config->data_dir, 0700, e))
 		return err_prefix(e, "data_dir: ");
 	if (!open_database(w, e))
 		return false;
-	w->store = store_open(w->config->store_url, w->ledger != NULL, e);
-	return w->store && (!w->shared ||
-			    upkeep_new(&(struct upkeep_options){
-					       .database_url = w->config->database_url,
-					       .ledger = w->ledger,
-					       .store = w->store,
-					       .role = "command",
-				       },
-				       &w->upkeep, e));
+	w->store = store_open(w->config, w->config->store_url, w->ledger != NULL, e);
+	return w->store && (!w->shared || upkeep_new(
+						  &(struct upkeep_options){
+							  .database_url = w->config->database_url,
+							  .ledger = w->ledger,
+							  .store = w->store,
+							  .role = "command",
+						  },
+						  &w->upkeep, e));
 }
 
 static void close_storage(struct work *w)
@@ -341,6 +341,19 @@ static void tell(const struct work *w, const struct cnj *n, const struct case_vi
 	tell_failures(v);
 }
 
+/* The folder of one case, or only its manifest. */
+static bool deliver(const struct work *w, const struct case_view *v, struct export_result *x,
+		    struct err *e)
+{
+	if (!w->line->no_folder)
+		return export_case(v, w->store, w->out, w->config->portal_url, x, e);
+	if (w->line->json)
+		x->manifest = manifest_make(
+			v, &(struct manifest_options){.portal_url = w->config->portal_url,
+						      .now_ms = sys_wall_ms()});
+	return true;
+}
+
 /* Writes the folder of one case and says how it stands. Gives the case's exit status. */
 static int conclude(struct work *w, const struct cnj *n)
 {
@@ -352,7 +365,7 @@ static int conclude(struct work *w, const struct cnj *n)
 		if (!w->trouble)
 			cmd_fail(&e, EXIT_TROUBLE);
 	} else if ((v.ndocs || w->line->json || cmd_exit_for(v.outcome) == EXIT_COMPLETE) &&
-		   !export_case(&v, w->store, w->out, w->config->portal_url, &x, &e)) {
+		   !deliver(w, &v, &x, &e)) {
 		err_prefix(&e, "%s: ", n->masked);
 		if (!w->trouble)
 			cmd_fail(&e, EXIT_TROUBLE);
@@ -427,29 +440,31 @@ static int run_retry(const struct cmd_line *l, struct config *c)
 
 const struct cmd cmd_get = {
 	.name = "get",
-	.usage = "NUMBER... [-o DIR] [--json] [--max-age DURATION] [--quiet]",
+	.usage = "NUMBER... [-o DIR | --no-folder] [--json] [--max-age DURATION] [--quiet]",
 	.summary = "fetches case files into DIR/<number>/, with a manifest that proves them",
 	.help = "  -o, --output DIR     where the folders go (default: here)\n"
 		"      --json           prints each manifest on stdout, one line a case\n"
 		"      --max-age TIME   takes a stored list of documents that is at most so old "
 		"(90s, 10m,\n"
 		"                       2h, 7d) without asking the portal; default: always ask\n"
+		"      --no-folder      stores the documents and writes no folder\n"
 		"  -q, --quiet          no progress, no summary\n\n"
 		"Numbers are masked (0000001-39.2024.8.26.0100), 20 digits, or quoted with "
 		"spaces.\n"
 		"What is stored is never fetched again; a run that was stopped goes on where it "
 		"was.\n\n" EXIT_HELP,
-	.options = "ojmq",
+	.options = "ojmqn",
 	.run = run_get,
 };
 
 const struct cmd cmd_retry = {
 	.name = "retry",
-	.usage = "NUMBER... [-o DIR] [--json] [--quiet]",
+	.usage = "NUMBER... [-o DIR | --no-folder] [--json] [--quiet]",
 	.summary = "tries again what failed of a case, and nothing else",
 	.help = "  -o, --output DIR     where the folders go (default: here)\n"
 		"      --json           prints each manifest on stdout, one line a case\n"
+		"      --no-folder      stores the documents and writes no folder\n"
 		"  -q, --quiet          no progress, no summary\n\n" EXIT_HELP,
-	.options = "ojq",
+	.options = "ojqn",
 	.run = run_retry,
 };

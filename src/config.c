@@ -385,8 +385,15 @@ static bool check(const struct config *c, struct err *e)
 			    "database_url = %.*s:...: must be sqlite:PATH or "
 			    "postgres://USER@HOST:PORT/DATABASE",
 			    (int)strcspn(c->database_url, ":"), c->database_url);
-	if (strncmp(c->store_url, "dir:", 4) != 0 || !c->store_url[4])
-		return fail(e, ERR_INPUT, "store_url = %.*s:...: must be dir:PATH",
+	bool dir = strncmp(c->store_url, "dir:", 4) == 0 && c->store_url[4];
+	bool s3 = strncmp(c->store_url, "s3://", 5) == 0 && c->store_url[5];
+	if (s3 && memchr(c->store_url, '@', strcspn(c->store_url, "?")))
+		return fail(e, ERR_INPUT,
+			    "store_url = s3:...: an access key belongs into s3_access_key and "
+			    "s3_secret_key");
+	if (!dir && !s3)
+		return fail(e, ERR_INPUT,
+			    "store_url = %.*s:...: must be dir:PATH or s3://BUCKET/PREFIX",
 			    (int)strcspn(c->store_url, ":"), c->store_url);
 	return true;
 }

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_ROWS = 59 };
+enum { CONFIG_ROWS = 78 };
 
 enum config_source {
 	CONFIG_DEFAULT,
@@ -30,6 +30,26 @@ struct config {
 	char *data_dir;
 	char *database_url;
 	char *store_url;
+	/* S3 */
+	char *s3_endpoint;
+	char *s3_region;
+	char *s3_access_key;
+	char *s3_access_key_file;
+	char *s3_secret_key;
+	char *s3_secret_key_file;
+	char *s3_session_token;
+	char *s3_session_token_file;
+	char *s3_ca_file;
+	char *s3_proxy;
+	int64_t s3_parallel;
+	int64_t s3_multipart_from;
+	int64_t s3_part_size;
+	int64_t s3_part_parallel;
+	int64_t s3_connect_timeout;
+	int64_t s3_low_speed_time;
+	int64_t s3_retry_max;
+	int64_t s3_retry_delay;
+	int64_t s3_orphan_age;
 	/* portal */
 	char *portal_url;
 	char *portal_hosts;

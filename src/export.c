@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX = 256 << 20, DIGITS_MIN = 4 };
+enum { MANIFEST_MAX = 256 << 20, HELPERS = 8 };
 
 struct export
 {
@@ -29,7 +31,7 @@ struct export
 
 static int digits_for(size_t n)
 {
-	int width = DIGITS_MIN;
+	int width = FILE_DIGITS;
 	for (size_t limit = 9999; n > limit; limit = limit * 10 + 9)
 		width++;
 	return width;
@@ -71,25 +73,92 @@ static bool is_there(const struct export *x, const char *file, const struct doc_
 	return false;
 }
 
-static bool write_document(const struct export *x, size_t i, struct err *e)
+/* The two hidden files of a helper: a copy being written, a document that is to take a place. */
+static char *draft_name(const struct export *x, const char *what, int helper)
+{
+	return xasprintf("%s/.autos-%s-%d", x->folder, what, helper);
+}
+
+static bool write_document(const struct export *x, size_t i, int helper, struct err *e)
 {
 	const struct doc_view *d = &x->view->docs[i];
 	char *path = xasprintf("%s/%s", x->folder, x->files[i]);
-	char *part = xasprintf("%s/.autos-part", x->folder);
+	char *part = draft_name(x, "part", helper), *draft = draft_name(x, "copy", helper);
 	bool ok = true;
 	struct stat st;
 	if (lstat(path, &st) != 0) {
-		ok = store_copy_out(x->store, d->object_key, path, e);
+		ok = store_copy_out(x->store, d->object_key, d->sha256, path, draft, e);
 	} else if (!is_there(x, x->files[i], d, &st)) {
 		unlink(part);
-		ok = store_copy_out(x->store, d->object_key, part, e);
+		ok = store_copy_out(x->store, d->object_key, d->sha256, part, draft, e);
 		if (ok && rename(part, path) != 0)
 			ok = fail_errno(e, "cannot name document %zu in %s", i + 1, x->folder);
 		unlink(part); /* renaming one link of a file onto another leaves both */
 	}
+	xfree(draft);
 	xfree(part);
 	xfree(path);
 	return ok;
+}
+
+/* ---- Several documents at once: what is far away is waited for together ---- */
+
+struct crew {
+	struct export *export;
+	_Atomic size_t next;
+	_Atomic int helpers;
+	_Atomic bool failed;
+	pthread_mutex_t lock;
+	struct err err; /* the first */
+};
+
+static void *help(void *arg)
+{
+	struct crew *c = arg;
+	struct export *x = c->export;
+	int helper = atomic_fetch_add(&c->helpers, 1);
+	size_t i;
+	while (!atomic_load(&c->failed) && (i = atomic_fetch_add(&c->next, 1)) < x->view->ndocs) {
+		struct err e;
+		if (!x->files[i] || write_document(x, i, helper, &e))
+			continue;
+		pthread_mutex_lock(&c->lock);
+		if (!atomic_exchange(&c->failed, true))
+			c->err = e;
+		pthread_mutex_unlock(&c->lock);
+	}
+	return NULL;
+}
+
+/* What a killed export left. */
+static void remove_drafts(const struct export *x)
+{
+	for (int i = 0; i < HELPERS; i++) {
+		char *part = draft_name(x, "part", i), *draft = draft_name(x, "copy", i);
+		unlink(part);
+		unlink(draft);
+		xfree(part);
+		xfree(draft);
+	}
+}
+
+static bool write_documents(struct export *x, struct err *e)
+{
+	struct crew c = {.export = x, .lock = PTHREAD_MUTEX_INITIALIZER};
+	/* Links of files are made in no time. */
+	int n = x->store->ops->link_out ? 1 : HELPERS;
+	pthread_t threads[HELPERS];
+	remove_drafts(x);
+	for (int i = 1; i < n; i++)
+		if (pthread_create(&threads[i], NULL, help, &c) != 0)
+			die("cannot start a thread");
+	help(&c);
+	for (int i = 1; i < n; i++)
+		pthread_join(threads[i], NULL);
+	pthread_mutex_destroy(&c.lock);
+	if (atomic_load(&c.failed))
+		*e = c.err;
+	return !atomic_load(&c.failed);
 }
 
 static bool is_new(const struct export *x, const char *name)
@@ -161,9 +230,8 @@ bool export_case(const struct case_view *v, struct store *s, const char *dir,
 		goto out;
 	name_files(&x);
 	read_old(&x);
-	for (size_t i = 0; i < v->ndocs; i++)
-		if (x.files[i] && !write_document(&x, i, e))
-			goto out;
+	if (!write_documents(&x, e))
+		goto out;
 	remove_old(&x);
 	out->manifest = manifest_make(v, &(struct manifest_options){.portal_url = portal_url,
 								    .files = x.files,

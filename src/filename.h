@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+enum { FILE_DIGITS = 4 }; /* of the rank, where nothing asks for more */
+
 /*
  * "0007-<name>.<ext>", at most 240 bytes of valid UTF-8, without separators, control characters or
  * characters that other systems forbid. `rank` counts from 1; `width` is the least number of

@@ -61,6 +61,7 @@ void flow_task_free(struct task *t)
 		t->next->link = t->link;
 	http_exchange_release(&t->exchange);
 	xfree(t->put.key);
+	xfree(t->put_name);
 	xfree(t);
 }
 

@@ -107,6 +107,7 @@ struct task {
 	int64_t started_us; /* monotonic */
 	struct http_exchange exchange;
 	struct put put;
+	char *put_name; /* owned */
 	struct task *next, **link;
 };
 

@@ -5,6 +5,7 @@
 #include "flow_stage.h"
 
 #include "buf.h"
+#include "filename.h"
 #include "log.h"
 #include "metrics.h"
 #include "sys.h"
@@ -251,10 +252,15 @@ static size_t find_twin(const struct run *r, size_t self)
 static void put(struct flow *f, struct task *t)
 {
 	struct run_doc *d = &t->run->docs[t->doc];
+	const struct doc_view *v = d->view;
 	d->place = DOC_STORING;
+	t->put_name =
+		filename_make((size_t)v->position, FILE_DIGITS, v->name, v->type, d->kind.ext);
 	t->put = (struct put){
 		.key = xasprintf("processos/%s/documentos/%s.%s", t->run->number.digits,
 				 d->view->doc_id, d->kind.ext),
+		.mime = d->kind.mime,
+		.name = t->put_name,
 		.body = &t->exchange.body,
 		.owner = t,
 	};

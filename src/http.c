@@ -16,7 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { RECEIVE_BUFFER = 128 << 10, IDLE_MAX = 64 };
+enum { RECEIVE_BUFFER = 128 << 10, SEND_BUFFER = 128 << 10, IDLE_MAX = 64 };
 
 struct http {
 	struct http_options o;
@@ -97,6 +97,13 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	struct err e;
 	x->http->received += (int64_t)len;
+	if (x->req.sink && x->res.status / 100 == 2) {
+		x->sunk += (int64_t)len;
+		if (x->req.sink(x->req.sink_arg, data, len))
+			return len;
+		set_fault(x, HTTP_FAULT_LOCAL, "the bytes could not be taken");
+		return 0;
+	}
 	if (x->body.size + (int64_t)len > x->req.max_body) {
 		set_fault(x, HTTP_FAULT_TOO_LARGE, "larger than the limit");
 		return 0;
@@ -106,6 +113,35 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 		return 0;
 	}
 	return len;
+}
+
+/* The next bytes of a body on its way out. */
+static size_t on_read(char *out, size_t size, size_t n, void *arg)
+{
+	struct http_exchange *x = arg;
+	int64_t left = x->req.source_len - x->sent_at;
+	size_t cap = size * n;
+	if (left < (int64_t)cap)
+		cap = (size_t)left;
+	if (cap == 0)
+		return 0;
+	long got = x->req.source(x->req.source_arg, x->sent_at, out, cap);
+	if (got <= 0) {
+		set_fault(x, HTTP_FAULT_LOCAL, "the bytes to send cannot be read");
+		return CURL_READFUNC_ABORT;
+	}
+	x->sent_at += got;
+	return (size_t)got;
+}
+
+/* A request over a connection that the peer had just closed is sent again from its begin. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct http_exchange *x = arg;
+	if (origin != SEEK_SET || offset < 0 || offset > x->req.source_len)
+		return CURL_SEEKFUNC_FAIL;
+	x->sent_at = offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 /* Without room for one more descriptor it is not the portal that is out of reach. */
@@ -144,6 +180,27 @@ static void copy_value(char *out, size_t cap, const char *v, size_t len)
 	out[len] = '\0';
 }
 
+/* "200 OK" as 200, 0 for what is no status. */
+static int read_status(const char *s)
+{
+	int v = 0;
+	for (int i = 0; i < 3; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return 0;
+		v = v * 10 + (s[i] - '0');
+	}
+	return v;
+}
+
+static void keep_wanted(struct http_exchange *x, const char *line, size_t len)
+{
+	for (size_t i = 0; i < HTTP_WANT_MAX && x->req.want[i]; i++) {
+		size_t k = strlen(x->req.want[i]);
+		if (len > k && line[k] == ':' && strncasecmp(line, x->req.want[i], k) == 0)
+			copy_value(x->res.want[i], HTTP_WANT_SIZE, line + k + 1, len - k - 1);
+	}
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct http_exchange *x = arg;
@@ -162,8 +219,12 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0) { /* a 100 may come before the real one */
 		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
 			wanted[i].out[0] = '\0';
+		memset(r->want, 0, sizeof r->want);
+		const char *blank = memchr(line, ' ', len);
+		r->status = blank && len - (size_t)(blank - line) > 3 ? read_status(blank + 1) : 0;
 		return len;
 	}
+	keep_wanted(x, line, len);
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		size_t k = strlen(wanted[i].name);
 		if (len > k && strncasecmp(line, wanted[i].name, k) == 0)
@@ -173,6 +234,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		char digits[32];
 		copy_value(digits, sizeof digits, line + 15, len - 15);
 		int64_t announced = strtoll(digits, NULL, 10);
+		bool sunk = x->req.sink && r->status / 100 == 2;
+		if (sunk || x->req.no_body)
+			return len;
 		spool_expect(&x->body, announced);
 		if (announced > x->req.max_body) {
 			set_fault(x, HTTP_FAULT_TOO_LARGE, "announced as larger than the limit");
@@ -207,10 +271,23 @@ static void easy_give(struct http *h, CURL *c)
 static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 {
 	curl_easy_setopt(c, CURLOPT_URL, x->req.url);
-	if (x->req.body) {
+	curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L); /* what was signed or judged is what is sent */
+	if (x->req.source) {
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->req.source_len);
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+		curl_easy_setopt(c, CURLOPT_READDATA, x);
+		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+		curl_easy_setopt(c, CURLOPT_SEEKDATA, x);
+		curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
+	} else if (x->req.body) {
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, x->req.body);
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->req.body_len);
 	}
+	if (x->req.no_body)
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+	if (x->req.fresh)
+		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->req.method);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, x);
@@ -233,7 +310,7 @@ static void set_options(struct http *h, struct http_exchange *x, CURL *c)
 	if (*h->o.ca_file)
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->o.ca_file);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)h->o.connect_timeout_ms);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)h->o.low_speed);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, x->req.patient ? 0L : (long)h->o.low_speed);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)h->o.low_speed_time_s);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)x->req.total_ms);
 }
@@ -250,6 +327,7 @@ void http_start(struct http *h, struct http_exchange *x)
 	x->headers = list;
 	x->error[0] = '\0';
 	x->refused = NULL;
+	x->sent_at = x->sunk = 0;
 	x->res = (struct http_res){.content_length = -1};
 	spool_init(&x->body, h->o.spool_dir,
 		   x->req.in_memory ? (size_t)x->req.max_body : h->o.spool_memory);
@@ -298,7 +376,7 @@ static void set_edges(struct http_exchange *x)
 {
 	struct http_res *r = &x->res;
 	struct spool *s = &x->body;
-	r->received = s->size;
+	r->received = s->size + x->sunk;
 	r->head = s->head ? s->head : s->mem ? s->mem : "";
 	r->head_len = s->size < HTTP_EDGE ? (size_t)s->size : HTTP_EDGE;
 	if (s->fd < 0 && !s->head) {

@@ -50,6 +50,8 @@ struct http_exchange {
 	char *tail;
 	char error[256];
 	const char *refused; /* why may_connect said no */
+	int64_t sent_at;     /* bytes of the source that were given */
+	int64_t sunk;        /* bytes that went to the sink */
 	bool running;
 };
 

@@ -11,7 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_HEADERS_MAX = 16, HTTP_EDGE = 4096 };
+enum { HTTP_HEADERS_MAX = 16, HTTP_EDGE = 4096, HTTP_WANT_MAX = 5, HTTP_WANT_SIZE = 160 };
+
+/* Gives up to cap bytes of a body on its way out, from the place `at`; the number, -1 on an error.
+ * May be asked again for what it gave before. */
+typedef long http_source(void *arg, int64_t at, void *out, size_t cap);
+
+/* Takes bytes of a good answer's body as they come; false cuts the exchange (HTTP_FAULT_LOCAL). */
+typedef bool http_sink(void *arg, const void *data, size_t len);
 
 struct http_req {
 	const char *method;              /* static string; "GET" when NULL */
@@ -20,6 +27,16 @@ struct http_req {
 	size_t nheaders;
 	const char *body; /* borrowed until the exchange is over; NULL = none, else it is a POST */
 	size_t body_len;
+	http_source *source; /* NULL = none; else the body is `source_len` bytes of it */
+	void *source_arg;
+	int64_t source_len;
+	http_sink *sink; /* NULL = the body is kept; else the body of a 2xx answer goes there */
+	void *sink_arg;
+	const char
+		*want[HTTP_WANT_MAX]; /* static, lower case, without colon: more headers to keep */
+	bool no_body;                 /* the answer has none (HEAD) */
+	bool fresh;                   /* not over a connection that is open already */
+	bool patient;                 /* the peer may be silent until total_ms is over */
 	int64_t total_ms; /* whole exchange; 0 = no limit, the low-speed rule alone decides */
 	int64_t max_body; /* bytes; the transfer is cut beyond it */
 	bool in_memory;   /* the whole body stays in memory, up to max_body */
@@ -50,8 +67,9 @@ struct http_res {
 	char content_encoding[32];
 	char location[1024];
 	char retry_after[64];
-	int64_t content_length; /* as announced, -1 when absent */
-	int64_t received;       /* bytes of body that arrived */
+	char want[HTTP_WANT_MAX][HTTP_WANT_SIZE]; /* values of req.want, "" when absent */
+	int64_t content_length;                   /* as announced, -1 when absent */
+	int64_t received;                         /* bytes of body that arrived */
 	const char *head;
 	size_t head_len;
 	const char *tail;

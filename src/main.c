@@ -14,21 +14,32 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel,  &cmd_verify,
-	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_version,
+	&cmd_get,  &cmd_serve, &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,
+	&cmd_user, &cmd_key,   &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };
 
 static const struct option long_options[] = {
-	{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
-	{"watch", no_argument, NULL, 'w'},         {"json", no_argument, NULL, 'j'},
-	{"max-age", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'a'},
-	{"markdown", no_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
-	{"role", required_argument, NULL, 'r'},    {"email", required_argument, NULL, 'e'},
-	{"expires", required_argument, NULL, 'x'}, {"label", required_argument, NULL, 'b'},
-	{"config", required_argument, NULL, 'C'},  {"set", required_argument, NULL, 'S'},
-	{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+	{"output", required_argument, NULL, 'o'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"watch", no_argument, NULL, 'w'},
+	{"json", no_argument, NULL, 'j'},
+	{"max-age", required_argument, NULL, 'm'},
+	{"all", no_argument, NULL, 'a'},
+	{"markdown", no_argument, NULL, 'd'},
+	{"listen", required_argument, NULL, 'l'},
+	{"role", required_argument, NULL, 'r'},
+	{"email", required_argument, NULL, 'e'},
+	{"expires", required_argument, NULL, 'x'},
+	{"label", required_argument, NULL, 'b'},
+	{"from", required_argument, NULL, 'f'},
+	{"to", required_argument, NULL, 't'},
+	{"no-folder", no_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'C'},
+	{"set", required_argument, NULL, 'S'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 static void print_help(void)
@@ -65,59 +76,45 @@ struct parsed {
 	bool help;
 };
 
+/* Options that fill one member of the line: with a value, or alone. */
+static const struct {
+	int letter;
+	size_t offset;
+} texts[] =
+	{
+		{'o', offsetof(struct cmd_line, out)},    {'m', offsetof(struct cmd_line, max_age)},
+		{'l', offsetof(struct cmd_line, listen)}, {'r', offsetof(struct cmd_line, role)},
+		{'e', offsetof(struct cmd_line, email)},  {'x', offsetof(struct cmd_line, expires)},
+		{'b', offsetof(struct cmd_line, label)},  {'f', offsetof(struct cmd_line, from)},
+		{'t', offsetof(struct cmd_line, to)},
+},
+  flags[] = {
+	  {'q', offsetof(struct cmd_line, quiet)},    {'w', offsetof(struct cmd_line, watch)},
+	  {'j', offsetof(struct cmd_line, json)},     {'a', offsetof(struct cmd_line, all)},
+	  {'d', offsetof(struct cmd_line, markdown)}, {'n', offsetof(struct cmd_line, no_folder)},
+};
+
 static bool take(struct parsed *p, int letter)
 {
-	switch (letter) {
-	case 'o':
-		p->line.out = optarg;
-		break;
-	case 'm':
-		p->line.max_age = optarg;
-		break;
-	case 'q':
-		p->line.quiet = true;
-		break;
-	case 'w':
-		p->line.watch = true;
-		break;
-	case 'j':
-		p->line.json = true;
-		break;
-	case 'a':
-		p->line.all = true;
-		break;
-	case 'd':
-		p->line.markdown = true;
-		break;
-	case 'l':
-		p->line.listen = optarg;
-		break;
-	case 'r':
-		p->line.role = optarg;
-		break;
-	case 'e':
-		p->line.email = optarg;
-		break;
-	case 'x':
-		p->line.expires = optarg;
-		break;
-	case 'b':
-		p->line.label = optarg;
-		break;
-	case 'C':
+	char *line = (char *)&p->line;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].letter == letter) {
+			*(const char **)(line + texts[i].offset) = optarg;
+			return true;
+		}
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (flags[i].letter == letter) {
+			*(bool *)(line + flags[i].offset) = true;
+			return true;
+		}
+	if (letter == 'C')
 		p->file = optarg;
-		break;
-	case 'h':
+	else if (letter == 'h')
 		p->help = true;
-		break;
-	case 'S':
-		if (p->nset == SETS_MAX)
-			return false;
+	else if (letter == 'S' && p->nset < SETS_MAX)
 		p->set[p->nset++] = optarg;
-		break;
-	default:
+	else
 		return false;
-	}
 	return true;
 }
 

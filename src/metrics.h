@@ -23,6 +23,11 @@
 	M(docs_failed, COUNTER, "Documents given up")                                              \
 	M(docs_deduplicated, COUNTER, "Documents whose bytes the case already had")                \
 	M(bytes_stored, COUNTER, "Bytes of documents stored")                                      \
+	M(store_retries, COUNTER, "Requests to the S3 server sent again after a transient fault")  \
+	M(store_slowdowns, COUNTER, "Answers of the S3 server that asked for fewer requests")      \
+	M(store_parallel, GAUGE, "Requests to the S3 server that may run at once now")             \
+	M(store_orphans, COUNTER, "Unfinished uploads that were aborted")                          \
+	M(store_parts_kept, COUNTER, "Parts of uploads that were there already after a crash")     \
 	M(jobs_requested, COUNTER, "Jobs made by requests")                                        \
 	M(jobs_adopted, COUNTER, "Requests that joined a job that was there")                      \
 	M(jobs_finished, COUNTER, "Jobs that reached a final state")                               \
@@ -48,6 +53,7 @@
 	F(http_route_requests, "route", "Requests of clients by route")                            \
 	F(portal_answers, "rule", "Answers of the portal by the rule that named them")             \
 	F(portal_status, "class", "Answers of the portal by class of their status")                \
+	F(store_answers, "meaning", "Answers of the S3 server by what they mean")                  \
 	F(documents, "result", "Documents by what became of them")                                 \
 	F(jobs_ended, "outcome", "Jobs by how they ended")
 
@@ -58,6 +64,7 @@
 	H(job_wait, NULL, "Time a job waited to be leased")                                        \
 	H(job_run, NULL, "Time from the lease of a job to its end")                                \
 	H(storage_put, NULL, "Time to store one document")                                         \
+	H(store_request, "call", "Time of one exchange with the S3 server")                        \
 	H(ledger_commit, NULL, "Time of one database transaction")
 
 enum metric {

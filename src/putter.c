@@ -79,6 +79,18 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* A put that the store began comes back from a thread of the store's. */
+static void finished(struct put *put)
+{
+	struct putter *p = put->finished_arg;
+	pthread_mutex_lock(&p->lock);
+	queue_add(&p->out, put);
+	p->unfinished--;
+	pthread_cond_broadcast(&p->settled);
+	p->wake(p->wake_arg);
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct putter *putter_new(struct store *store, int threads, void (*wake)(void *), void *wake_arg)
 {
 	assert(threads >= 1 && threads <= THREADS_MAX);
@@ -90,7 +102,13 @@ struct putter *putter_new(struct store *store, int threads, void (*wake)(void *)
 	p->out.tail = &p->out.head;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->settled, NULL);
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->settled, &clock);
+	pthread_condattr_destroy(&clock);
+	if (store->ops->start)
+		threads = 0;
 	for (; p->nthreads < threads; p->nthreads++)
 		if (pthread_create(&p->threads[p->nthreads], NULL, run, p) != 0)
 			die("cannot start a thread");
@@ -116,19 +134,37 @@ void putter_free(struct putter *p)
 
 void putter_add(struct putter *p, struct put *put)
 {
+	bool start = p->store->ops->start != NULL;
 	pthread_mutex_lock(&p->lock);
-	queue_add(&p->in, put);
-	p->waiting++;
 	p->unfinished++;
-	pthread_cond_signal(&p->work);
+	if (!start) {
+		queue_add(&p->in, put);
+		p->waiting++;
+		pthread_cond_signal(&p->work);
+	}
 	pthread_mutex_unlock(&p->lock);
+	if (start) {
+		put->finished = finished;
+		put->finished_arg = p;
+		p->store->ops->start(p->store, put);
+	}
 }
 
-struct put *putter_done(struct putter *p, bool wait)
+struct put *putter_done(struct putter *p, int64_t wait_ms)
 {
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += wait_ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	int late = 0;
 	pthread_mutex_lock(&p->lock);
-	while (wait && !p->out.head && p->unfinished)
-		pthread_cond_wait(&p->settled, &p->lock);
+	while (wait_ms && !late && !p->out.head && p->unfinished)
+		late = wait_ms < 0 ? pthread_cond_wait(&p->settled, &p->lock)
+				   : pthread_cond_timedwait(&p->settled, &p->lock, &until);
 	struct put *put = queue_take(&p->out);
 	pthread_mutex_unlock(&p->lock);
 	return put;

@@ -1,8 +1,9 @@
 /*
- * putter - threads that put objects while the worker's thread moves bytes.
+ * putter - puts objects while the worker's thread moves bytes.
  *
- * What waits when a thread is free goes to the store as one group, so that syncs are shared the
- * more the disk lags behind. Used by one thread, which owns it.
+ * A store that blocks is given threads: what waits when one is free goes to the store as one group,
+ * so that syncs are shared the more the disk lags behind. One that does not block (store_ops.start)
+ * needs none. Used by one thread, which owns it.
  */
 #ifndef AUTOS_PUTTER_H
 #define AUTOS_PUTTER_H
@@ -19,7 +20,9 @@ void putter_free(struct putter *p);
 
 void putter_add(struct putter *p, struct put *put);
 
-/* A put that is over, or NULL. With `wait`, sleeps while there are unfinished ones. */
-struct put *putter_done(struct putter *p, bool wait);
+/* A put that is over, or NULL. Sleeps up to wait_ms (-1 = for ever) while there are unfinished
+ * ones.
+ */
+struct put *putter_done(struct putter *p, int64_t wait_ms);
 
 #endif

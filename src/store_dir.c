@@ -47,8 +47,9 @@ static void sweep(const char *tmp)
 	closedir(d);
 }
 
-static struct store *open_dir(const char *where, bool write, struct err *e)
+static struct store *open_dir(const struct config *c, const char *where, bool write, struct err *e)
 {
+	(void)c;
 	char *tmp = xasprintf("%s/tmp", where);
 	struct store_dir *s = NULL;
 	if (write && !sys_mkdirs(tmp, 0700, e)) {
@@ -360,14 +361,23 @@ static bool check_dir(struct store *base, struct err *e)
 	       fail(e, ERR_FAIL, "%s: only %" PRIu64 " MiB are free", s->root, space >> 20);
 }
 
+static void describe_dir(struct store *base, struct buf *out)
+{
+	struct store_dir *s = (struct store_dir *)base;
+	buf_addf(out, "folder  %s\n", s->root);
+	buf_addf(out, "space  %.1f GB free\n", (double)sys_free_space(s->root) / 1e9);
+}
+
 const struct store_ops store_dir = {
 	.scheme = "dir",
 	.open = open_dir,
 	.put = put_dir,
 	.read = store_dir_read,
-	.copy_out = store_dir_copy_out,
+	.find = store_dir_find,
+	.link_out = store_dir_link_out,
 	.open_object = store_dir_open_object,
 	.erase = erase_dir,
 	.check = check_dir,
+	.describe = describe_dir,
 	.close = close_dir,
 };

@@ -23,7 +23,9 @@ struct store_dir {
 /* Members of struct store_ops. */
 bool store_dir_read(struct store *base, const char *key, store_sink *sink, void *arg,
 		    struct err *e);
-bool store_dir_copy_out(struct store *base, const char *key, const char *path, struct err *e);
+bool store_dir_find(struct store *base, const char *key, int64_t *size, char sha256[static 65],
+		    struct err *e);
+bool store_dir_link_out(struct store *base, const char *key, const char *path);
 bool store_dir_open_object(struct store *base, const char *key, int *fd, int64_t *size,
 			   struct err *e);
 

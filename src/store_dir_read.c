@@ -73,61 +73,37 @@ bool store_dir_read(struct store *base, const char *key, store_sink *sink, void 
 	return ok;
 }
 
-static bool write_sink(void *arg, const void *data, size_t len, struct err *e)
+bool store_dir_find(struct store *base, const char *key, int64_t *size, char sha256[static 65],
+		    struct err *e)
 {
-	return sys_write_all(*(int *)arg, data, len, "document", e);
-}
-
-/* Some file systems (NFS, many in user space) know no flags of renaming. */
-static bool rename_new(const char *from, const char *to)
-{
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-		return true;
-	struct stat st;
-	return errno == EINVAL && lstat(to, &st) != 0 && errno == ENOENT && rename(from, to) == 0;
-}
-
-/*
- * Through a hidden file beside `path`, so that a copy that was cut off is not taken for one. Errors
- * do not say `path`: people's names for documents belong in no log.
- */
-static bool copy_bytes(struct store_dir *s, const char *key, const char *path, struct err *e)
-{
-	int in = open_object(s, key, e);
-	if (in < 0)
+	int fd;
+	sha256[0] = '\0';
+	if (!store_dir_open_object(base, key, &fd, size, e))
 		return false;
-	bool ok = false;
-	const char *slash = strrchr(path, '/');
-	char *folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
-	char *part = xasprintf("%s/.autos-copy", folder);
-	int out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (out < 0)
-		fail_errno(e, "cannot create a copy in %s", folder);
-	else
-		ok = ioctl(out, FICLONE, in) == 0 || pump(in, key, write_sink, &out, e);
-	if (ok && fsync(out) != 0)
-		ok = fail_errno(e, "cannot sync %s", folder);
-	if (out >= 0 && close(out) != 0 && ok)
-		ok = fail_errno(e, "cannot write a copy in %s", folder);
-	if (ok && !rename_new(part, path))
-		ok = fail_errno(e, "cannot name a copy in %s", folder);
-	if (!ok && out >= 0)
-		unlink(part);
-	xfree(part);
-	xfree(folder);
-	close(in);
+	close(fd);
+	return true;
+}
+
+/* A hard link costs nothing and cannot be torn; across file systems, blocks may be shared. */
+static bool clone_file(const char *object, const char *path)
+{
+	int in = open(object, O_RDONLY | O_CLOEXEC);
+	int out = in < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	bool ok = out >= 0 && ioctl(out, FICLONE, in) == 0 && fsync(out) == 0;
+	if (out >= 0)
+		close(out);
+	if (out >= 0 && !ok)
+		unlink(path);
+	if (in >= 0)
+		close(in);
 	return ok;
 }
 
-/* A hard link costs nothing and cannot be torn; across file systems the bytes are copied. */
-bool store_dir_copy_out(struct store *base, const char *key, const char *path, struct err *e)
+bool store_dir_link_out(struct store *base, const char *key, const char *path)
 {
 	struct store_dir *s = (struct store_dir *)base;
 	char *object = xasprintf("%s/%s", s->root, key);
-	bool ok = link(object, path) == 0;
-	int why = errno;
+	bool ok = link(object, path) == 0 || (errno == EXDEV && clone_file(object, path));
 	xfree(object);
-	if (!ok && why == EEXIST)
-		return fail(e, ERR_FAIL, "cannot copy object %s: its new name exists", key);
-	return ok || copy_bytes(s, key, path, e);
+	return ok;
 }

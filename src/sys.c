@@ -258,6 +258,40 @@ void sha256_hex(const void *data, size_t len, char hex[static 65])
 	sys_hex(raw, sizeof raw, hex);
 }
 
+struct md5 {
+	EVP_MD_CTX *ctx;
+};
+
+struct md5 *md5_new(void)
+{
+	struct md5 *h = xmalloc(sizeof *h);
+	h->ctx = EVP_MD_CTX_new();
+	if (!h->ctx || EVP_DigestInit_ex(h->ctx, EVP_md5(), NULL) != 1)
+		die("MD5 is not available in this OpenSSL");
+	return h;
+}
+
+void md5_add(struct md5 *h, const void *data, size_t len)
+{
+	if (EVP_DigestUpdate(h->ctx, data, len) != 1)
+		die("MD5 update failed");
+}
+
+void md5_end(struct md5 *h, unsigned char out[static 16])
+{
+	unsigned int n = 0;
+	if (EVP_DigestFinal_ex(h->ctx, out, &n) != 1 || n != 16)
+		die("MD5 end failed");
+}
+
+void md5_free(struct md5 *h)
+{
+	if (!h)
+		return;
+	EVP_MD_CTX_free(h->ctx);
+	xfree(h);
+}
+
 void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 		     unsigned char out[static 32])
 {
@@ -287,6 +321,11 @@ static int base64url_value(char c)
 	if (c == '_')
 		return 63;
 	return -1;
+}
+
+void base64_encode(const void *data, size_t len, char *out)
+{
+	EVP_EncodeBlock((unsigned char *)out, data, (int)len);
 }
 
 ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap)

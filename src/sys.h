@@ -48,6 +48,13 @@ void sha256_end(struct sha256 *h, char hex[static 65]); /* may be called once */
 void sha256_free(struct sha256 *h);                     /* accepts NULL */
 void sha256_hex(const void *data, size_t len, char hex[static 65]);
 
+/* MD5, streaming: no protection against anybody, but what storage servers compare bytes by. */
+struct md5;
+struct md5 *md5_new(void);
+void md5_add(struct md5 *h, const void *data, size_t len);
+void md5_end(struct md5 *h, unsigned char out[static 16]); /* may be called once */
+void md5_free(struct md5 *h);                              /* accepts NULL */
+
 /* HMAC-SHA256 (RFC 2104). */
 void sys_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 		     unsigned char out[static 32]);
@@ -61,6 +68,10 @@ void sys_hex(const void *data, size_t len, char *out);
 /* Base64url without padding (RFC 4648, section 5). Decodes into out; -1 when it is not that.
  * Encodes len bytes and a NUL into out, which holds BASE64URL_SIZE(len). */
 #define BASE64URL_SIZE(len) (((len)*4 + 2) / 3 + 1)
+/* Base64 with padding (RFC 4648, section 4): len bytes and a NUL, BASE64_SIZE(len) together. */
+#define BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
+void base64_encode(const void *data, size_t len, char *out);
+
 ssize_t base64url_decode(const char *s, size_t len, void *out, size_t cap);
 void base64url_encode(const void *data, size_t len, char *out);
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOW_EVERY_MS = 100, PUT_THREADS = 4 };
+enum { SHOW_EVERY_MS = 100, PUT_THREADS = 4, LAST_PUTS_MS = 3000 };
 
 /* ---- Life ---- */
 
@@ -140,7 +140,7 @@ void worker_settle(struct worker *w)
 	struct put *p;
 	while ((x = http_done(w->http)))
 		flow_answer(&w->flow, x->owner);
-	while ((p = putter_done(w->putter, false)))
+	while ((p = putter_done(w->putter, 0)))
 		flow_stored(&w->flow, p);
 }
 
@@ -231,8 +231,14 @@ void worker_wind_up(struct worker *w, enum worker_end end)
 	struct put *p;
 	worker_settle(w);
 	flow_cut_transfers(&w->flow);
-	while ((p = putter_done(w->putter, true)))
-		flow_stored(&w->flow, p);
+	/* Whoever was told to stop does not wait for a store that hangs. */
+	bool may_cut = end == WORKER_STOPPED && w->o.store->ops->cut;
+	while ((p = putter_done(w->putter, may_cut ? LAST_PUTS_MS : -1)) || w->flow.storing) {
+		if (p)
+			flow_stored(&w->flow, p);
+		else
+			w->o.store->ops->cut(w->o.store);
+	}
 	if (w->runs && !worker_commit(w, &e))
 		log_line(level, "last commit failed", "why=\"%s\"", e.text);
 	else if (w->runs && !worker_hand_back(w, &e))

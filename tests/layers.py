@@ -15,6 +15,7 @@ ONLY = {
     "microhttpd.h": {"server", "server_exchange"},
     "openssl/": {"sys", "cmd_admin"},
     "zlib.h": {"body"},
+    "expat.h": {"s3_xml"},
 }
 
 

@@ -63,7 +63,7 @@ def e2e(args, env):
     if os.path.exists(xml):
         os.unlink(xml)
     cmd = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={xml}",
-           "-n", str(args.jobs)] + (["-k", args.k] if args.k else []) + ["tests/e2e"]
+           "-n", str(args.jobs)] + (["-k", args.k] if args.k else []) + (["--store", args.store] if args.store else []) + ["tests/e2e"]
     code, out, sec = run(cmd, env, args.timeout)
     if not os.path.exists(xml):
         return 0, 1, 0, out, sec
@@ -85,6 +85,7 @@ def main():
     p.add_argument("--build", default="build", help="directory of the build to test")
     p.add_argument("--only", choices=["lint", "unit", "fuzz", "e2e"])
     p.add_argument("-k", help="pytest's -k for the e2e suite")
+    p.add_argument("--store", choices=["dir", "s3", "both"], help="what stands behind every e2e test, not only the chosen ones")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="parallel e2e tests")
     p.add_argument("--timeout", type=int, default=2400, help="seconds for the e2e suite")
     args = p.parse_args()
@@ -96,7 +97,7 @@ def main():
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
     for name in list(env):  # the settings of whoever runs the tests are not theirs
-        if name.startswith(("AUTOS_", "PDPJ_")) and name != "AUTOS_BUILD":
+        if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name != "AUTOS_BUILD":
             del env[name]
     env.pop("DATABASE_URL", None)
 
@@ -133,8 +134,8 @@ def main():
     if args.only in (None, "e2e"):
         result = e2e(args, env)
         count("e2e", result)
-        if not result[1]:
-            print("\n".join(line for line in result[3].splitlines() if re.match(r"[\d.]+s (call|setup)", line)))
+        told = r"!!! " if result[1] else r"!!! |[\d.]+s (call|setup)"  # failures were shown as a whole
+        print("\n".join(line for line in result[3].splitlines() if re.match(told, line)))
 
     rooms.close()
     report = f"{total[0]} passed, {total[1]} failed" + (f", {total[2]} skipped" if total[2] else "")

@@ -18,6 +18,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+import stores
+from stores import sha256_file
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("AUTOS_BUILD", "build")
 AUTOS = BUILD / "autos"
@@ -61,17 +64,9 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_file(path):
-    h = hashlib.sha256()
-    with open(path, "rb") as f:
-        while piece := f.read(1 << 20):
-            h.update(piece)
-    return h.hexdigest()
-
-
 def environment(**more):
     """The environment without anybody's settings."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOS_", "PDPJ_")) and k != "DATABASE_URL"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOS_", "PDPJ_", "AWS_")) and k != "DATABASE_URL"}
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
     env.update({k: str(v) for k, v in more.items()})
@@ -206,17 +201,19 @@ class Sim:
 
 
 class Autos:
-    """The program with a data folder, an output folder and a token file of its own."""
+    """The program with a data folder, a store, an output folder and a token file of its own."""
 
-    def __init__(self, place, portal="http://127.0.0.1:1/api/v2", token=None, **settings):
+    def __init__(self, place, portal="http://127.0.0.1:1/api/v2", token=None, store=None, **settings):
         self.place = Path(place)
+        self.store = store or stores.Folder()
+        self.store.autos = self
         self.data_dir = self.place / "data"
         self.out = self.place / "cases"
         self.token_file = self.place / "token"
         self.token = make_token() if token is None else token
         self.write_token(self.token)
         self.portal = portal.portal if isinstance(portal, Sim) else portal
-        self.settings = dict(FAST, **settings)
+        self.settings = dict(FAST, **self.store.settings, **settings)
         self.captured = []  # every stderr
         self.processes = []
 
@@ -278,7 +275,8 @@ class Autos:
         return json.loads((self.folder(number) / "manifest.json").read_text("utf-8"))
 
     def object(self, document):
-        return self.data_dir / "objects" / document["object_key"]
+        """Its file, in a store that is a folder."""
+        return self.store.path(document["object_key"])
 
     def db(self):
         c = sqlite3.connect(f"file:{self.data_dir}/autos.db?mode=ro", uri=True, timeout=PATIENCE)
@@ -323,14 +321,9 @@ def check_private(text, names=(), tokens=()):
 
 def check_objects(autos, documents):
     """I2: each available document is there, whole, and told right."""
-    seen = {}
+    there = autos.store.measure({d["object_key"] for d in documents})
     for d in documents:
-        path = autos.data_dir / "objects" / d["object_key"]
-        if path not in seen:
-            data_size = path.stat().st_size
-            seen[path] = (data_size, sha256_file(path))
-        assert seen[path] == (d["size"], d["sha256"]), d["doc_id"]
-    return set(seen)
+        assert there[d["object_key"]] == (d["size"], d["sha256"]), d["doc_id"]
 
 
 def check_folders(autos, foreign=()):
@@ -395,12 +388,13 @@ def check_invariants(autos, sim=None, clean=True, foreign=()):
         finally:
             db.close()
     if clean:
-        for leftover in (autos.data_dir / "objects" / "tmp", autos.data_dir / "spool"):
-            assert not leftover.is_dir() or not list(leftover.iterdir()), list(leftover.iterdir())
+        assert not autos.store.leftovers(), autos.store.leftovers()
+        spool = autos.data_dir / "spool"
+        assert not spool.is_dir() or not list(spool.iterdir()), list(spool.iterdir())
     check_folders(autos, foreign)
     for text in autos.captured:
         no_sanitizer(text)
-        check_private(text, names, [autos.token])
+        check_private(text, names, [autos.token, *autos.store.secrets])
     if sim is not None:
         stats = sim.stats()
         assert stats["bearer_elsewhere"] == 0
@@ -409,13 +403,19 @@ def check_invariants(autos, sim=None, clean=True, foreign=()):
 
 def check_nothing_false(autos):
     """Not one page or error of the portal is stored as a document."""
-    for folder in (autos.data_dir / "objects", autos.out):
-        for path in folder.rglob("*"):
-            if not path.is_file() or path.name == "manifest.json" or path.stat().st_size > 16 << 20:
-                continue
-            data = path.read_bytes()
-            for mark in FALSE_DOCUMENTS:
-                assert mark not in data, path
+    for where, data in small_files(autos):
+        for mark in FALSE_DOCUMENTS:
+            assert mark not in data, where
+
+
+def small_files(autos, most=16 << 20):
+    """(name, bytes) of all documents of its store and its output folder but the largest."""
+    for path in autos.out.rglob("*"):
+        if path.is_file() and path.name != "manifest.json" and path.stat().st_size <= most:
+            yield path, path.read_bytes()
+    for key, size in autos.store.sizes().items():
+        if size <= most:
+            yield key, autos.store.read(key)
 
 
 def worst(outcomes):

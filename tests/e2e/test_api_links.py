@@ -9,6 +9,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.both
+
 CASE = "9910000-32.2024.8.26.0100"
 WILD, KINDS, PAGES = map(lib.number_of, ("names-wild", "kinds", "tiny-html"))
 
@@ -25,7 +27,7 @@ def stored(shared):
 
 
 def ask(service, path, **headers):
-    return service.get(path, key=None, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    return service.fetch(path, {k.replace("_", "-"): v for k, v in headers.items()})
 
 
 @pytest.mark.parametrize("spec, first, last", [
@@ -41,6 +43,7 @@ def test_ranges(stored, spec, first, last):
     assert a.headers["Content-Range"] == f"bytes {first}-{last}/{n}" and a.headers["Content-Length"] == str(last + 1 - first)
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("spec", ["bytes=0-1,5-6", "bytes=x", "bytes=5-4", "lines=1-2", "bytes=", "", "bytes=--5", "bytes=1-2-3", "bytes 0-5"])
 def test_unusable_ranges_give_the_whole(stored, spec):
     service, path, body = stored
@@ -48,6 +51,7 @@ def test_unusable_ranges_give_the_whole(stored, spec):
     assert (a.status, a.body) == (200, body) and a.headers["Accept-Ranges"] == "bytes"
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("first", ["{n}", "999999999", "-0", "9223372036854775807"])
 def test_ranges_behind_the_end(stored, first):
     service, path, body = stored
@@ -56,6 +60,7 @@ def test_ranges_behind_the_end(stored, first):
     assert (a.status, a.headers["Content-Range"]) == (416, f"bytes */{len(body)}")
 
 
+@pytest.mark.folder
 def test_conditions(stored):
     service, path, body = stored
     tag = ask(service, path).headers["ETag"]
@@ -72,12 +77,11 @@ def test_conditions(stored):
 
 
 def test_a_part_after_the_other(stored):
-    """As a resumed download does it, on one connection."""
+    """As a resumed download does it."""
     service, path, body = stored
-    c, got = service.connect(), b""
+    got = b""
     while len(got) < len(body):
-        got += service.get(path, key=None, headers={"Range": f"bytes={len(got)}-{len(got) + len(body) // 5}"}, connection=c).body
-    c.close()
+        got += ask(service, path, Range=f"bytes={len(got)}-{len(got) + len(body) // 5}").body
     assert got == body
 
 
@@ -93,6 +97,7 @@ def put_together(where, query):
     return where + "?" + urllib.parse.urlencode(query)
 
 
+@pytest.mark.folder
 def test_tampered_links(stored):
     service, path, _ = stored
     where, query = parts(path)
@@ -111,6 +116,7 @@ def test_tampered_links(stored):
         assert ask(service, put_together(where, {**query, "expires": value})).problem == "invalid-parameter"
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("key", ["../autos.db", "..%2fautos.db", "%2e%2e/autos.db", "processos/../../autos.db", "processos/%2e%2e/%2e%2e/autos.db",
                                  "/etc/passwd", "%2Fetc%2Fpasswd", "processos//x", "tmp/x", ".", "..", "processos/.hidden", "a%00b", "a%0ab",
                                  "a\\..\\b", "", "a" * 600, "/".join("a" * 60)])
@@ -121,6 +127,7 @@ def test_paths_lead_nowhere(stored, key):
     assert a.status in (400, 403, 404) and b"root:" not in a.body and b"SQLite" not in a.body
 
 
+@pytest.mark.folder
 def test_links_end(make_service, sim, place):
     clock = place / "clock"
     clock.write_bytes(struct.pack("q", 0))
@@ -159,6 +166,7 @@ def files(service, number):
     return service.get(service.path(number, "files?limit=500&filter_downloaded=true")).json["documents"]
 
 
+@pytest.mark.folder
 def test_names(stored):
     service = stored[0]
     for d in files(service, WILD):
@@ -171,6 +179,7 @@ def test_names(stored):
         assert not re.search(r"[/\\\0-\x1f\x7f]", name) and len(name.encode()) <= 255 and name not in (".", "..")
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("number", [KINDS, PAGES])
 def test_nothing_runs_as_a_page_of_ours(stored, number):
     service = stored[0]

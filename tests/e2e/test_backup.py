@@ -8,6 +8,8 @@ import subprocess
 import lib
 import pytest
 
+pytestmark = pytest.mark.folder
+
 CASES = 3
 
 

@@ -132,6 +132,7 @@ def test_same_number_twice(autos, sim):
     assert sim.stats()["calls"] == {"list": 1, "detail": 1, "binario": 6, "texto": 0, "other": 0}
 
 
+@pytest.mark.both
 def test_several_numbers(autos, sim):
     numbers = [SMALL, PARTIAL, lib.number_of("not-found-404-json")]
     result = autos.get(*numbers)
@@ -160,6 +161,7 @@ def test_unknown_case(autos, sim):
 # ---- streams ----
 
 
+@pytest.mark.both
 def test_json_is_one_manifest_a_case(autos, sim):
     numbers = [SMALL, PARTIAL, lib.number_of("case-sealed-403"), lib.number_of("no-documents")]
     result = autos.get("--json", *numbers)
@@ -181,6 +183,7 @@ def test_quiet(autos):
     assert result.err == "" and result.out.count("\n") == 1
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("name", ["detail-array", "codex-500", "names-wild", "rate-429-seconds", "everything"])
 def test_plain_output_when_piped(autos, name):
     number = lib.number_of(name)
@@ -266,6 +269,7 @@ def test_max_age_is_a_setting_too(autos, sim):
     assert sim.calls("list") == 1
 
 
+@pytest.mark.both
 def test_max_age_with_failed_documents(autos, sim):
     """Only these are asked for again, and no list."""
     sim.script("binario document=2 status=404")
@@ -279,6 +283,7 @@ def test_max_age_with_failed_documents(autos, sim):
     lib.check_invariants(autos, sim)
 
 
+@pytest.mark.both
 def test_second_get_asks_but_fetches_nothing(autos, sim):
     autos.get(SMALL, check=0)
     first = autos.manifest(SMALL)
@@ -312,6 +317,7 @@ def serving(make_sim, place, number, name, detail):
     return make_sim(script=f"detail case={number} type=application/json body-file={path}\n")
 
 
+@pytest.mark.both
 def test_refresh(make_sim, make_autos, place):
     """New documents are fetched, vanished ones stay, everything is numbered anew."""
     number = PLAIN[0]
@@ -353,6 +359,7 @@ def test_refresh(make_sim, make_autos, place):
     lib.check_invariants(autos, true)
 
 
+@pytest.mark.both
 def test_case_becomes_sealed(autos, sim):
     """What is stored stays stored; the folder is not touched."""
     autos.get(SMALL, check=0)
@@ -370,6 +377,7 @@ def test_case_becomes_sealed(autos, sim):
 # ---- retry ----
 
 
+@pytest.mark.both
 def test_retry_asks_for_what_failed_only(autos, sim):
     sim.script("binario document=3 status=404\nbinario document=5 answer=empty-200")
     autos.get(SMALL, check=3)
@@ -422,6 +430,7 @@ def test_status_of_an_unknown_case(autos):
     assert result.status == 4 and "not known here" in one_line(result.err)
 
 
+@pytest.mark.both
 def test_status(autos, sim):
     autos.get(PARTIAL, check=3)
     before = sim.calls()
@@ -449,6 +458,7 @@ def busy(make_sim, make_autos, latency=50):
     return sim, autos, p
 
 
+@pytest.mark.both
 def test_readers_beside_a_writer(make_sim, make_autos):
     sim, autos, p = busy(make_sim, make_autos, latency=100)
     m = json.loads(autos.run("status", "--json", PLAIN[0], check=0).out)
@@ -462,6 +472,7 @@ def test_readers_beside_a_writer(make_sim, make_autos):
     lib.check_invariants(autos, sim)
 
 
+@pytest.mark.both
 def test_watch(make_sim, make_autos):
     sim, autos, p = busy(make_sim, make_autos)
     watch = autos.popen("status", "--watch", "--json", PLAIN[0])
@@ -490,6 +501,7 @@ def test_second_writer_is_refused(make_sim, make_autos):
 # ---- verify ----
 
 
+@pytest.mark.both
 def test_verify(autos):
     autos.get(SMALL, PARTIAL, check=3)
     assert autos.run("verify", SMALL, check=0).out == f"{SMALL}  ok  6 good, 0 bad, 0 not stored\n"
@@ -499,16 +511,18 @@ def test_verify(autos):
     assert autos.run("verify", PLAIN[0]).status == 4
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("damage", ["byte", "short", "missing"])
 def test_verify_finds_damage(autos, damage):
     autos.get(SMALL, PARTIAL, check=3)
     victim = autos.manifest(SMALL)["documents"][2]
-    path = autos.object(victim)
-    data = bytearray(path.read_bytes())
-    path.unlink()
-    if damage != "missing":
+    key = victim["object_key"]
+    data = bytearray(autos.store.read(key))
+    if damage == "missing":
+        autos.store.remove(key)
+    else:
         data[len(data) // 2] ^= 1
-        path.write_bytes(data if damage == "byte" else data[:-1])
+        autos.store.replace(key, data if damage == "byte" else data[:-1])
     result = autos.run("verify", SMALL)
     assert result.status == 3
     assert result.out == f"{SMALL}  DAMAGED  5 good, 1 bad, 0 not stored\n"
@@ -519,6 +533,7 @@ def test_verify_finds_damage(autos, damage):
     assert autos.run("verify", "--all").status == 3
 
 
+@pytest.mark.both
 def test_verify_without_anything(autos):
     assert autos.run("verify", SMALL).status == 4
     assert not autos.data_dir.exists()
@@ -527,6 +542,7 @@ def test_verify_without_anything(autos):
 # ---- config, migrate, version ----
 
 
+@pytest.mark.both
 def test_config_shows_sources_and_hides_secrets(autos):
     f = autos.place / "autos.conf"
     secret = "s3cr3t-in-a-setting"
@@ -556,6 +572,7 @@ def test_migrate(autos):
     assert re.fullmatch(r"database is up to date: version \d+\n", again.out)
 
 
+@pytest.mark.both
 def test_newer_database(autos, sim):
     autos.get(SMALL, check=0)
     c = sqlite3.connect(autos.data_dir / "autos.db")
@@ -603,6 +620,7 @@ def test_default_output_folder_is_here(autos):
     assert (autos.place / SMALL / "manifest.json").is_file()
 
 
+@pytest.mark.both
 def test_names_wild(autos, sim):
     number = lib.number_of("names-wild")
     m = lib.expect_case(autos, sim, number, autos.get(number).status)
@@ -632,6 +650,7 @@ def test_foreign_files_are_left_alone(autos, sim):
     lib.check_invariants(autos, sim, foreign=["notes.txt", "0099-mine.pdf", "sub"])
 
 
+@pytest.mark.both
 def test_deleted_files_come_back(autos, sim):
     autos.get(SMALL, check=0)
     d = autos.manifest(SMALL)["documents"][1]
@@ -658,6 +677,7 @@ def test_manifest_of_a_stranger(autos, sim):
     lib.check_invariants(autos, sim)
 
 
+@pytest.mark.folder
 def test_output_on_another_file_system(autos, sim):
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="autos-e2e-") as out:
         assert os.stat(out).st_dev != os.stat(autos.place).st_dev
@@ -669,6 +689,7 @@ def test_output_on_another_file_system(autos, sim):
             assert not (autos.folder(SMALL) / d["file"]).samefile(autos.object(d))
 
 
+@pytest.mark.both
 def test_recipes_of_the_manifest(autos):
     """The Python of docs/manifest.md as it stands there, and what its shell line does."""
     autos.get(SMALL, check=0)
@@ -691,6 +712,7 @@ def test_recipes_of_the_manifest(autos):
 # ---- signals and a portal that is not there ----
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal(make_sim, make_autos, number, status):
     """Stops in order: the lease is handed back, what is stored stays, the same command goes on."""
@@ -711,6 +733,7 @@ def test_signal(make_sim, make_autos, number, status):
     lib.check_invariants(autos, sim)
 
 
+@pytest.mark.both
 def test_second_signal_ends_at_once(make_sim, make_autos):
     """Both arrive before the first could be acted upon: the process was stopped meanwhile."""
     sim, autos, p = busy(make_sim, make_autos)
@@ -738,6 +761,7 @@ def test_portal_down(make_autos):
     lib.check_invariants(autos)
 
 
+@pytest.mark.both
 def test_portal_goes_away_and_comes_back(make_sim, make_autos):
     sim, autos, p = busy(make_sim, make_autos)
     sim.stop()

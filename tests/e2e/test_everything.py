@@ -4,6 +4,8 @@ import pytest
 
 import lib
 
+pytestmark = pytest.mark.both
+
 CATALOGUE = lib.catalogue()
 
 # Each of these has a test of its own. The first makes the portal look down as a whole, which may

@@ -24,6 +24,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.folder
+
 NO_SPACE = r"No space left on device|disk is full"
 
 

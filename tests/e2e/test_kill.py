@@ -30,7 +30,8 @@ binario probability=0.02 short=random
 
 
 class Campaign:
-    def __init__(self, place, share):
+    def __init__(self, place, share, make_store):
+        self.make_store = make_store
         self.seed = SEED * 100 + share
         self.rng = random.Random(self.seed)
         self.place, self.share = place, share
@@ -48,7 +49,7 @@ class Campaign:
         place.mkdir()
         self.sim.reset()
         settings = {"spool_memory": "4096"} if self.rounds % 2 else {}
-        return lib.Autos(place, self.sim, retry_max="20", portal_pause="10ms", portal_pause_max="40ms", **settings)
+        return lib.Autos(place, self.sim, store=self.make_store(), retry_max="20", portal_pause="10ms", portal_pause_max="40ms", **settings)
 
     def stored(self, autos):
         """What is committed, and how often it was asked for; both only ever grow."""
@@ -99,13 +100,14 @@ class Campaign:
             shutil.rmtree(autos.place)
 
 
+@pytest.mark.both(share={0, 1})
 @pytest.mark.parametrize("share", range(SHARES))
-def test_killed(share):
+def test_killed(share, make_store):
     kills = KILLS // SHARES + (share < KILLS % SHARES)
     place = Path(crash.quick_folder())
     campaign = None
     try:
-        campaign = Campaign(place, share)
+        campaign = Campaign(place, share, make_store)
         while campaign.kills < kills:
             campaign.round(kills)
     except BaseException:
@@ -133,6 +135,7 @@ def state(process):
     return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
+@pytest.mark.both
 def test_stopped_longer_than_its_lease(make_autos, make_sim):
     """The lease runs out while the process stands still; it is alone, so it keeps the case."""
     sim = make_sim("--cases", 1, "--documents", 40, "--latency", 30)

@@ -4,6 +4,8 @@ import pytest
 
 import lib
 
+pytestmark = pytest.mark.both
+
 NUMBER = lib.number_of("plain")
 
 STORMS = {
@@ -14,6 +16,7 @@ STORMS = {
 }
 
 
+@pytest.mark.both(most={10}, storm={"calm", "cut"})
 @pytest.mark.parametrize("storm", STORMS)
 @pytest.mark.parametrize("most", [1, 2, 5, 10])
 def test_parallelism(make_sim, make_autos, most, storm):

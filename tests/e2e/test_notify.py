@@ -9,6 +9,9 @@ import lib
 import pytest
 
 
+pytestmark = pytest.mark.both
+
+
 @contextlib.contextmanager
 def manager(name):
     """A datagram socket as systemd has it; @name stands for an abstract one."""

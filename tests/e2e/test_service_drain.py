@@ -11,6 +11,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.both
+
 SLOW = "binario drip=2000/100\n"  # 20 KB take a second
 
 

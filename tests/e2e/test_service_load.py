@@ -89,6 +89,7 @@ def all_over(service, n):
     lib.until(over, f"the end of {n} jobs", 300, every=0.1)
 
 
+@pytest.mark.both
 def test_a_hundred_cases_at_once(make_sim, make_service):
     cases, documents = 100 // swarm.SCALE, 33
     sim = make_sim("--cases", cases, "--documents", documents, "--size", 20000, "--latency", 20, script=FAULTS)
@@ -133,6 +134,7 @@ class Askers(threading.Thread):
             time.sleep(0.02)
 
 
+@pytest.mark.both
 def test_killed_again_and_again(make_sim, make_service):
     """Nothing that was accepted is lost, and nothing that was stored is asked for again."""
     cases, documents, kills = 60 // swarm.SCALE, 33, 10

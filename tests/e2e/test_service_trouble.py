@@ -11,6 +11,9 @@ import lib
 from test_faults_local import make_disk  # noqa: F401 - a fixture
 
 
+pytestmark = pytest.mark.both
+
+
 def numbers(sim, n):
     return [c["number"] for c in sim.cases("?papers=0") if c["oddity"] == "plain"][:n]
 
@@ -90,8 +93,8 @@ def test_cancel_a_waiting_job(make_sim, make_service):
 # ---- erasing ----
 
 
-def folder(service, number):
-    return service.data_dir / "objects" / "processos" / lib.digits(number)
+def folder(number):
+    return f"processos/{lib.digits(number)}/"
 
 
 def rows_of(service, number):
@@ -105,7 +108,7 @@ def test_erase_a_case_in_flight(make_sim, make_service):
     service, number = make_service(sim), numbers(sim, 1)[0]
     job = start_job(service, number)
     lib.until(lambda: in_flight(sim) and len(crash.committed(service)) == 4, "documents")
-    assert any(folder(service, number).rglob("*"))
+    assert service.store.keys(folder(number))
     service.post(f"/api/v1/jobs/{job}/cancel")
 
     def erase():
@@ -115,7 +118,7 @@ def test_erase_a_case_in_flight(make_sim, make_service):
 
     lib.until(erase, "the case to be erased", timeout=10)
     lib.until(lambda: in_flight(sim) == 0, "the portal to see that nobody reads any more", timeout=5)
-    assert not folder(service, number).exists() and rows_of(service, number) == 0
+    assert service.store.gone(folder(number)) and rows_of(service, number) == 0
     for table in ("job", "document", "result", "event", "document_ref"):
         assert service.one(f"SELECT COUNT(*) FROM {table}") == 0, table
     assert service.get(service.path(number, "status")).problem == "case-not-found"
@@ -127,6 +130,7 @@ def test_erase_a_case_in_flight(make_sim, make_service):
     lib.check_invariants(service, sim)
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("at", [1, 2, 7, 12])
 def test_killed_while_erasing(make_sim, make_service, at):
     """The rows are gone, of the objects some: the next start erases the rest."""
@@ -145,9 +149,9 @@ def test_killed_while_erasing(make_sim, make_service, at):
     service.kill()
     assert service.one("SELECT COUNT(*) FROM process WHERE number = ?", lib.digits(number)) == 0
     assert service.one("SELECT number FROM erasure") == lib.digits(number)
-    assert len([p for p in folder(service, number).rglob("*") if p.is_file()]) == 12 - (at - 1)
+    assert len(service.store.keys(folder(number))) == 12 - (at - 1)
     service.start()
-    assert not folder(service, number).exists() and rows_of(service, number) == 0
+    assert service.store.gone(folder(number)) and rows_of(service, number) == 0
     assert service.status(other)["completed_documents"] == 12
     start_job(service, number)
     assert service.finished(number)["completed_documents"] == 12
@@ -158,6 +162,7 @@ def test_killed_while_erasing(make_sim, make_service, at):
 # ---- disks ----
 
 
+@pytest.mark.folder
 def test_disk_full_while_serving(make_sim, make_service, make_disk):  # noqa: F811
     sim = make_sim("--cases", 3, "--documents", 30, "--size", 100000, script="* delay=500\n")
     disk = make_disk("3M")

@@ -1,6 +1,10 @@
 """One paper under several identities: never lost, never twice."""
 
+import pytest
+
 import lib
+
+pytestmark = pytest.mark.both
 
 
 def test_two_sources(autos, sim):

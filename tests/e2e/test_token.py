@@ -6,6 +6,8 @@ import pytest
 
 import lib
 
+pytestmark = pytest.mark.both
+
 NUMBER = lib.number_of("plain")
 REALM = "https://sso.cloud.pje.jus.br/auth/realms/pje"
 

@@ -16,6 +16,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.folder
+
 # Points of one kind and mode, unless TORTURE=full.
 MOST = {"fresh": 14, "partial": 6} if crash.SANITIZER else {"fresh": 60, "partial": 16}
 ERRORS = ("EIO", "ENOSPC")

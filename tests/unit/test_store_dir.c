@@ -16,6 +16,22 @@ struct room {
 	struct store *store;
 };
 
+/* With the hash of what is there now. */
+static bool copy_out(struct room *r, const char *key, const char *path, struct err *e)
+{
+	char *object = xasprintf("%s/%s", r->root, key), *data = NULL, sha256[65] = "";
+	size_t len;
+	struct err ignored;
+	if (sys_read_file(object, 64 << 20, &data, &len, &ignored))
+		sha256_hex(data, len, sha256);
+	char *draft = xasprintf("%s.draft", path);
+	bool ok = store_copy_out(r->store, key, sha256, path, draft, e);
+	xfree(draft);
+	xfree(object);
+	xfree(data);
+	return ok;
+}
+
 static int setup(void **state)
 {
 	struct room *r = xcalloc(1, sizeof *r);
@@ -25,7 +41,7 @@ static int setup(void **state)
 	r->url = xasprintf("dir:%s", r->root);
 	r->spools = xasprintf("%s/spool", r->dir);
 	assert_int_equal(mkdir(r->spools, 0700), 0);
-	r->store = store_open(r->url, true, &e);
+	r->store = store_open(NULL, r->url, true, &e);
 	assert_non_null(r->store);
 	*state = r;
 	return 0;
@@ -287,7 +303,7 @@ static void test_overwrite(void **state)
 	char *old = xasprintf("%s/exported", r->dir), *text = NULL;
 	size_t len;
 	assert_true(put(r, "k/doc.txt", "old", 3, &e));
-	assert_true(store_copy_out(r->store, "k/doc.txt", old, &e));
+	assert_true(copy_out(r, "k/doc.txt", old, &e));
 	assert_true(put(r, "k/doc.txt", "newer", 5, &e));
 	holds(r, "k/doc.txt", "newer", 5);
 	assert_true(sys_read_file(old, 100, &text, &len, &e));
@@ -336,13 +352,13 @@ static void test_copy_out_links(void **state)
 	struct stat st;
 	char *path = xasprintf("%s/out.pdf", r->dir);
 	assert_true(put(r, "k/doc.pdf", "bytes", 5, &e));
-	assert_true(store_copy_out(r->store, "k/doc.pdf", path, &e));
+	assert_true(copy_out(r, "k/doc.pdf", path, &e));
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_ino, stat_of(r, "k/doc.pdf").st_ino);
 	assert_int_equal(st.st_nlink, 2);
 	xfree(path);
 	path = xasprintf("%s/none/out.pdf", r->dir);
-	assert_false(store_copy_out(r->store, "k/doc.pdf", path, &e));
+	assert_false(copy_out(r, "k/doc.pdf", path, &e));
 	assert_error(&e, ERR_FAIL);
 	xfree(path);
 }
@@ -352,7 +368,7 @@ static void test_copy_out_missing(void **state)
 	struct room *r = *state;
 	struct err e = {0};
 	char *path = xasprintf("%s/out.pdf", r->dir);
-	assert_false(store_copy_out(r->store, "k/none.pdf", path, &e));
+	assert_false(copy_out(r, "k/none.pdf", path, &e));
 	assert_error(&e, ERR_ABSENT);
 	assert_says(&e, "k/none.pdf");
 	assert_int_not_equal(access(path, F_OK), 0);
@@ -376,9 +392,9 @@ static void test_copy_out_across_file_systems(void **state)
 	char *path = xasprintf("%s/doc.txt", folder);
 	assert_int_equal(mkdir(folder, 0700), 0);
 	assert_true(put(r, "k/doc.txt", data, BIG, &e));
-	assert_true(store_copy_out(r->store, "k/doc.txt", path, &e));
+	assert_true(copy_out(r, "k/doc.txt", path, &e));
 	assert_int_equal(scratch_count(folder), 1);
-	bool missing = store_copy_out(r->store, "k/none.txt", "/dev/shm/none", &e);
+	bool missing = copy_out(r, "k/none.txt", "/dev/shm/none", &e);
 	bool read = sys_read_file(path, BIG, &text, &len, &e);
 	scratch_remove(folder);
 	assert_false(missing);
@@ -491,12 +507,12 @@ static void test_sweep_at_open(void **state)
 	scratch_write(left, "half", 4);
 	scratch_write(other, "mine", 4);
 	/* A reader sweeps nothing: a writer may be at work. */
-	r->store = store_open(r->url, false, &e);
+	r->store = store_open(NULL, r->url, false, &e);
 	assert_non_null(r->store);
 	assert_int_equal(in_tmp(r), 2);
 	holds(r, "a/b", "x", 1);
 	store_close(r->store);
-	r->store = store_open(r->url, true, &e);
+	r->store = store_open(NULL, r->url, true, &e);
 	assert_non_null(r->store);
 	assert_int_equal(access(left, F_OK), -1);
 	assert_int_equal(access(other, F_OK), 0);
@@ -511,21 +527,27 @@ static void test_open_errors(void **state)
 	struct err e = {0};
 	char *file = xasprintf("%s/file", r->dir), *url = xasprintf("dir:%s/objects", file);
 	scratch_write(file, "x", 1);
-	assert_null(store_open(url, true, &e));
+	assert_null(store_open(NULL, url, true, &e));
 	assert_true(e.kind == ERR_FAIL || e.kind == ERR_INPUT);
 	assert_says(&e, "store_url");
 	assert_says(&e, file);
-	assert_null(store_open("s3:bucket", true, &e));
+	assert_null(store_open(NULL, "gs://bucket", true, &e));
+	assert_error(&e, ERR_INPUT);
+	assert_says(&e, "gs");
+	struct config c;
+	config_init(&c);
+	assert_null(store_open(&c, "s3:bucket", true, &e));
 	assert_error(&e, ERR_INPUT);
 	assert_says(&e, "s3");
-	assert_null(store_open("s3://key:hunter2@host", true, &e));
+	assert_null(store_open(&c, "s3://key:hunter2@host", true, &e));
+	config_release(&c);
 	assert_null(strstr(e.text, "hunter2"));
-	assert_null(store_open("", true, &e));
+	assert_null(store_open(NULL, "", true, &e));
 	assert_error(&e, ERR_INPUT);
 	store_close(NULL);
 	/* A reader needs no folder and makes none. */
 	char *none = xasprintf("dir:%s/none", r->dir);
-	struct store *s = store_open(none, false, &e);
+	struct store *s = store_open(NULL, none, false, &e);
 	struct seen seen = {0};
 	assert_non_null(s);
 	assert_false(store_read(s, "a/b", gather, &seen, &e));
@@ -557,7 +579,7 @@ static void test_erase(void **state)
 	assert_true(put(r, "processos/1/more/deep/c.pdf", "c", 1, &e));
 	assert_true(put(r, "processos/12/documentos/a.pdf", "other", 5, &e));
 	char *exported = xasprintf("%s/exported", r->dir), *text = NULL;
-	assert_true(store_copy_out(r->store, "processos/1/documentos/a.pdf", exported, &e));
+	assert_true(copy_out(r, "processos/1/documentos/a.pdf", exported, &e));
 	assert_true(store_erase(r->store, "processos/1/", &e));
 	absent(r, "processos/1/documentos/a.pdf");
 	assert_false(is_there(r, "processos/1"));

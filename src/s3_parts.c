@@ -1,0 +1,445 @@
+/*
+ * s3_parts - an upload in parts: find what an earlier one left, send what is missing, complete.
+ *
+ * The steps: strays (uploads of this key) -> kept parts -> parts, several at once -> complete. When
+ * the server cannot be reached the parts stay, and the next try goes on with them; after any other
+ * failure the upload is aborted.
+ */
+#include "s3_parts.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "s3_xml.h"
+#include "sys.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PARTS_MAX = 10000, XML_MAX = 2 << 20 };
+
+static void send_parts(struct s3_upload *u);
+
+/* ---- Life ---- */
+
+static void prepare(struct s3_upload *u)
+{
+	int64_t size = u->put->body->size, part = u->target->config->s3_part_size;
+	while ((size + part - 1) / part > PARTS_MAX)
+		part *= 2;
+	u->part_size = part;
+	u->nparts = (size_t)((size + part - 1) / part);
+	u->parts = xcalloc(u->nparts, sizeof *u->parts);
+	u->slots = xcalloc((size_t)u->target->config->s3_part_parallel, sizeof *u->slots);
+	u->next = u->there = 0;
+	u->resumed = false;
+	u->failed = (struct err){0};
+}
+
+static int64_t length_of(const struct s3_upload *u, size_t part)
+{
+	int64_t from = (int64_t)part * u->part_size, left = u->put->body->size - from;
+	return left < u->part_size ? left : u->part_size;
+}
+
+void s3_parts_release(struct s3_upload *u)
+{
+	assert(u->flying == 0);
+	for (size_t i = 0; u->parts && i < u->nparts; i++) {
+		xfree(u->parts[i].etag);
+		xfree(u->parts[i].known);
+	}
+	for (size_t i = 0; i < u->nstrays; i++)
+		xfree(u->strays[i]);
+	xfree(u->strays);
+	xfree(u->parts);
+	xfree(u->slots);
+	xfree(u->id);
+	u->strays = NULL;
+	u->parts = NULL;
+	u->slots = NULL;
+	u->id = NULL;
+	u->nstrays = u->nparts = 0;
+}
+
+/* ---- Failing ---- */
+
+static void aborted(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	s3_upload_end(u, &u->failed);
+}
+
+/* All parts in flight are back. */
+static void give_up(struct s3_upload *u)
+{
+	assert(u->flying == 0 && u->failed.kind != ERR_NONE);
+	if (u->failed.kind == ERR_BUSY || !u->id) {
+		struct err why = u->failed;
+		s3_upload_end(u, &why);
+		return;
+	}
+	s3_op_release(&u->op);
+	s3_call_abort(&u->op.call, u->put->key, u->id);
+	s3_upload_ask(u, aborted);
+}
+
+/* The upload that we went on with is not what it should be. */
+static void begin_anew(struct s3_upload *u)
+{
+	u->anew = true;
+	if (++u->wrong > u->target->config->s3_retry_max) {
+		fail(&u->failed, ERR_BUSY, "the S3 server does not keep the upload of %s",
+		     u->put->key);
+		give_up(u);
+		return;
+	}
+	s3_parts_release(u);
+	s3_upload_look(u, s3_parts_begin);
+}
+
+/* ---- Completing ---- */
+
+/* S3's ETag of an object in parts: the MD5 of the parts' MD5s, and how many they are. */
+static void whole_etag(const struct s3_upload *u, char out[static 64])
+{
+	unsigned char md5[16];
+	char hex[33];
+	struct md5 *h = md5_new();
+	for (size_t i = 0; i < u->nparts; i++)
+		md5_add(h, u->parts[i].md5, sizeof u->parts[i].md5);
+	md5_end(h, md5);
+	md5_free(h);
+	sys_hex(md5, sizeof md5, hex);
+	snprintf(out, 64, "%s-%zu", hex, u->nparts);
+}
+
+static void stray_gone(struct s3_op *op);
+
+static void next_stray(struct s3_upload *u)
+{
+	if (u->nstrays == 0) {
+		/* What it was begun with is not known of an upload that we went on with. */
+		if (u->resumed)
+			s3_upload_look(u, begin_anew);
+		else
+			s3_upload_end(u, NULL);
+		return;
+	}
+	s3_op_release(&u->op);
+	char *id = u->strays[--u->nstrays];
+	s3_call_abort(&u->op.call, u->put->key, id);
+	xfree(id);
+	s3_upload_ask(u, stray_gone);
+}
+
+/* Whether it could be aborted or not: the sweep of old uploads comes anyway. */
+static void stray_gone(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	if (op->verdict.meaning == S3_GOOD)
+		metric_add(METRIC_store_orphans, 1);
+	next_stray(u);
+}
+
+/* Somebody was faster with this key: our parts go, then the key is looked at. */
+static void let_go(struct s3_op *op)
+{
+	s3_upload_look(op->owner, begin_anew);
+}
+
+static void completed(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	char expected[64];
+	whole_etag(u, expected);
+	switch (op->verdict.meaning) {
+	case S3_GOOD: {
+		char *etag = s3_read_completed(op->res->body, op->res->body_len);
+		bool right = etag && s3_upload_etag_is(u, etag, expected);
+		xfree(etag);
+		u->ours = true;
+		if (right)
+			next_stray(u);
+		else
+			s3_upload_wrong(u);
+		return;
+	}
+	case S3_ABSENT: /* completed before, and the answer was lost? */
+		s3_upload_look(u, begin_anew);
+		return;
+	case S3_TAKEN:
+		s3_op_release(&u->op);
+		s3_call_abort(&u->op.call, u->put->key, u->id);
+		s3_upload_ask(u, let_go);
+		return;
+	case S3_RETRY:
+	case S3_SLOW:
+	case S3_REFUSED:
+	case S3_LOCAL:
+		u->failed = op->verdict.err;
+		give_up(u);
+		return;
+	}
+}
+
+static void complete(struct s3_upload *u)
+{
+	struct buf xml;
+	char **etags = xcalloc(u->nparts, sizeof *etags);
+	for (size_t i = 0; i < u->nparts; i++)
+		etags[i] = u->parts[i].etag;
+	buf_init(&xml, XML_MAX);
+	s3_write_complete(&xml, etags, u->nparts);
+	assert(!xml.overflow);
+	xfree(etags);
+	s3_op_release(&u->op);
+	s3_call_complete(&u->op.call, u->put->key, u->id, buf_detach(&xml),
+			 u->target->facts.only_new);
+	s3_upload_ask(u, completed);
+}
+
+/* ---- Parts ---- */
+
+static void slot_free(struct s3_slot *s)
+{
+	s3_op_release(&s->op);
+	s->busy = false;
+	s->upload->flying--;
+}
+
+static void part_there(struct s3_slot *s, const char *etag)
+{
+	struct s3_upload *u = s->upload;
+	struct s3_part *p = &u->parts[s->part];
+	p->state = PART_THERE;
+	p->etag = xstrdup(etag);
+	u->there++;
+	slot_free(s);
+	send_parts(u);
+}
+
+static void part_failed(struct s3_slot *s, const struct err *why)
+{
+	struct s3_upload *u = s->upload;
+	if (u->failed.kind == ERR_NONE)
+		u->failed = *why;
+	u->parts[s->part].state = PART_OPEN;
+	slot_free(s);
+	send_parts(u);
+}
+
+static void got_part(struct s3_op *op)
+{
+	struct s3_slot *s = op->owner;
+	struct s3_part *p = &s->upload->parts[s->part];
+	char hex[33];
+	struct err e;
+	if (op->verdict.meaning != S3_GOOD) {
+		part_failed(s, &op->verdict.err);
+		return;
+	}
+	sys_hex(p->md5, sizeof p->md5, hex);
+	if (s3_upload_etag_is(s->upload, op->res->want[S3_WANT_ETAG], hex)) {
+		/* What is sent back when completing is what the server said. */
+		char etag[HTTP_WANT_SIZE];
+		const char *said = op->res->want[S3_WANT_ETAG];
+		size_t n = strlen(said);
+		bool quoted = n >= 2 && said[0] == '"' && said[n - 1] == '"';
+		snprintf(etag, sizeof etag, "%.*s", (int)(quoted ? n - 2 : n), said + quoted);
+		part_there(s, etag);
+		return;
+	}
+	if (++p->wrong > s->upload->target->config->s3_retry_max) {
+		fail(&e, ERR_BUSY,
+		     "the S3 server's ETag of part %zu of %s is not that of the bytes that were "
+		     "sent",
+		     s->part + 1, s->upload->put->key);
+		part_failed(s, &e);
+		return;
+	}
+	s3_engine_start(op->engine, op); /* the same part again */
+}
+
+/* A part is hashed when its turn comes, and sent unless it is there. */
+static void hash_part(struct s3_op *op)
+{
+	struct s3_slot *s = op->owner;
+	struct s3_upload *u = s->upload;
+	struct s3_part *p = &u->parts[s->part];
+	int64_t from = (int64_t)s->part * u->part_size, len = length_of(u, s->part);
+	char sha256[65], hex[33], text[BASE64_SIZE(sizeof p->md5)];
+	struct err e;
+	if (!s3_upload_hash(u->put->body, from, len, p->md5, sha256, &e)) {
+		part_failed(s, &e);
+		return;
+	}
+	sys_hex(p->md5, sizeof p->md5, hex);
+	if (p->known && p->known_size == len && u->target->facts.etag_is_md5 &&
+	    strcmp(p->known, hex) == 0) {
+		metric_add(METRIC_store_parts_kept, 1);
+		part_there(s, p->known);
+		return;
+	}
+	base64_encode(p->md5, sizeof p->md5, text);
+	s3_op_release(&s->op);
+	s3_call_part(&s->op.call, u->put->key, u->id, (int)s->part + 1, sha256, text);
+	s->op.body = u->put->body;
+	s->op.from = from;
+	s->op.len = len;
+	s->op.done = got_part;
+	s3_engine_start(op->engine, &s->op);
+}
+
+static void send_parts(struct s3_upload *u)
+{
+	size_t slots = (size_t)u->target->config->s3_part_parallel;
+	for (size_t i = 0; i < slots && u->next < u->nparts && u->failed.kind == ERR_NONE; i++) {
+		struct s3_slot *s = &u->slots[i];
+		if (s->busy)
+			continue;
+		*s = (struct s3_slot){.upload = u, .part = u->next++, .busy = true};
+		s->op.exchange.body.fd = -1;
+		s->op.owner = s;
+		s->op.done = hash_part;
+		u->parts[s->part].state = PART_UNDER_WAY;
+		u->flying++;
+		s3_engine_start(u->target->engine, &s->op);
+	}
+	if (u->flying)
+		return;
+	if (u->failed.kind == ERR_ABSENT) /* somebody aborted the upload meanwhile */
+		begin_anew(u);
+	else if (u->failed.kind != ERR_NONE)
+		give_up(u);
+	else
+		complete(u);
+}
+
+/* ---- Beginning ---- */
+
+static void created(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	if (op->verdict.meaning != S3_GOOD) {
+		u->failed = op->verdict.err;
+		if (u->failed.kind == ERR_NONE)
+			fail(&u->failed, ERR_FAIL, "the S3 server begins no upload");
+		give_up(u);
+		return;
+	}
+	u->id = s3_read_upload_id(op->res->body, op->res->body_len);
+	if (!u->id) {
+		fail(&u->failed, ERR_FAIL, "the S3 server begins an upload without an id");
+		give_up(u);
+		return;
+	}
+	send_parts(u);
+}
+
+static void create(struct s3_upload *u)
+{
+	const struct s3_object o = s3_upload_object(u, NULL);
+	s3_op_release(&u->op);
+	s3_call_create(&u->op.call, &o);
+	s3_upload_ask(u, created);
+}
+
+static void keep_part(struct s3_upload *u, const struct s3_item *i)
+{
+	if (i->number < 1 || (size_t)i->number > u->nparts)
+		return;
+	struct s3_part *p = &u->parts[i->number - 1];
+	xfree(p->known);
+	p->known = xstrdup(i->etag);
+	p->known_size = i->size;
+}
+
+static void got_kept(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	struct s3_list l;
+	struct err ignored;
+	if (op->verdict.meaning != S3_GOOD ||
+	    !s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
+		xfree(u->id); /* not there, or not to be read: a new one */
+		u->id = NULL;
+		u->resumed = false;
+		create(u);
+		return;
+	}
+	for (size_t i = 0; i < l.n; i++)
+		keep_part(u, &l.items[i]);
+	char *marker = l.truncated && *l.next ? xstrdup(l.next) : NULL;
+	s3_list_release(&l);
+	if (!marker) {
+		log_info("upload goes on", "key=%s parts=%zu", u->put->key, u->nparts);
+		send_parts(u);
+		return;
+	}
+	s3_op_release(&u->op);
+	s3_call_parts(&u->op.call, u->put->key, u->id, marker);
+	xfree(marker);
+	s3_upload_ask(u, got_kept);
+}
+
+/* The youngest upload of this key goes on, others are strays. */
+static void choose(struct s3_upload *u, const struct s3_list *l)
+{
+	char *full = xasprintf("%s%s", u->target->place->prefix, u->put->key);
+	size_t best = l->n, n = 0;
+	u->strays = xcalloc(l->n, sizeof *u->strays);
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(l->items[i].key, full) != 0 || !*l->items[i].upload_id)
+			continue;
+		if (best == l->n || l->items[i].initiated_ms >= l->items[best].initiated_ms) {
+			if (best < l->n)
+				u->strays[n++] = xstrdup(l->items[best].upload_id);
+			best = i;
+		} else {
+			u->strays[n++] = xstrdup(l->items[i].upload_id);
+		}
+	}
+	u->nstrays = n;
+	if (best < l->n) {
+		u->id = xstrdup(l->items[best].upload_id);
+		u->resumed = true;
+	}
+	xfree(full);
+}
+
+static void got_uploads(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	struct s3_list l;
+	struct err ignored;
+	if (op->verdict.meaning == S3_GOOD &&
+	    s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
+		choose(u, &l);
+		s3_list_release(&l);
+	} else if (op->verdict.err.kind == ERR_BUSY) {
+		u->failed = op->verdict.err;
+		give_up(u);
+		return;
+	}
+	if (!u->id) {
+		create(u);
+		return;
+	}
+	s3_op_release(&u->op);
+	s3_call_parts(&u->op.call, u->put->key, u->id, "");
+	s3_upload_ask(u, got_kept);
+}
+
+void s3_parts_begin(struct s3_upload *u)
+{
+	prepare(u);
+	if (u->anew || !u->target->facts.may_list_uploads) {
+		create(u);
+		return;
+	}
+	s3_op_release(&u->op);
+	s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
+	s3_upload_ask(u, got_uploads);
+}

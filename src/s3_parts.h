@@ -1,0 +1,81 @@
+/*
+ * s3_parts - what the two files of uploads share: the upload itself and the steps of large ones.
+ * Nobody else includes this.
+ */
+#ifndef AUTOS_S3_PARTS_H
+#define AUTOS_S3_PARTS_H
+
+#include "s3_upload.h"
+
+enum { S3_SLOTS_MAX = 16 };
+
+enum s3_part_state { PART_OPEN, PART_UNDER_WAY, PART_THERE };
+
+struct s3_part {
+	enum s3_part_state state;
+	unsigned char md5[16]; /* of our bytes, once hashed */
+	char *etag;            /* owned; the server's, of our bytes */
+	char *known;           /* owned; ETag of a part that an earlier upload left, or NULL */
+	int64_t known_size;
+	int wrong; /* times its ETag was another */
+};
+
+/* One part on its way. */
+struct s3_slot {
+	struct s3_upload *upload;
+	size_t part;
+	bool busy;
+	struct s3_op op;
+};
+
+struct s3_upload {
+	struct s3_target *target;
+	struct put *put;                       /* borrowed until it is finished */
+	struct s3_op op;                       /* the call of the moment; parts have their own */
+	void (*on_absent)(struct s3_upload *); /* what s3_upload_look is followed by */
+	unsigned char md5[16];
+	int wrong;    /* times other bytes were stored than ours */
+	bool renamed; /* its key was taken by other bytes */
+	bool ours;    /* the object at the key is the one that this upload completed */
+
+	/* in parts */
+	char *id;      /* owned; of the multipart upload */
+	char **strays; /* owned; ids of older uploads of the same key */
+	size_t nstrays;
+	struct s3_part *parts; /* owned */
+	size_t nparts, next, there;
+	int64_t part_size;
+	struct s3_slot *slots; /* owned; s3_part_parallel of them */
+	size_t flying;
+	bool anew;         /* do not look for an upload to go on with */
+	bool resumed;      /* goes on with one */
+	struct err failed; /* no more parts are sent; kind NONE = all is well */
+};
+
+/* ---- s3_parts.c ---- */
+
+void s3_parts_begin(struct s3_upload *u); /* the key is known to be free */
+void s3_parts_release(struct s3_upload *u);
+
+/* ---- s3_upload.c ---- */
+
+/* MD5, and SHA-256 unless NULL, of a range of the body. */
+[[nodiscard]] bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len,
+				  unsigned char md5[16], char sha256[65], struct err *e);
+
+/* Starts u->op. */
+void s3_upload_ask(struct s3_upload *u, void (*done)(struct s3_op *));
+
+/* Asks for the key: ends the upload if our bytes are there, takes another key if others are. */
+void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *));
+
+/* Removes the object that was just stored wrong, and begins again. */
+void s3_upload_wrong(struct s3_upload *u);
+
+struct s3_object s3_upload_object(const struct s3_upload *u, const char *md5);
+bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected);
+
+/* Over: with NULL it went well. Frees u. */
+void s3_upload_end(struct s3_upload *u, const struct err *why);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * s3_probe - see s3_probe.h. Each question is a function; the order matters only for the first: its
+ * refusal is the line that people read.
+ */
+#include "s3_probe.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "s3_xml.h"
+#include "sys.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BYTES = 32 };
+
+struct probe {
+	struct s3_engine *engine;
+	const struct s3_place *place;
+	char key[64];
+	char body[BYTES + 1];
+	unsigned char md5[16];
+	char sha256[65];
+};
+
+static void prepare(struct probe *b, struct s3_engine *x, const struct s3_place *p)
+{
+	*b = (struct probe){.engine = x, .place = p};
+	memcpy(b->key, "autos-probe/", 12);
+	sys_random_hex(b->key + 12, 32);
+	sys_random_hex(b->body, BYTES);
+	struct md5 *h = md5_new();
+	md5_add(h, b->body, BYTES);
+	md5_end(h, b->md5);
+	md5_free(h);
+	sha256_hex(b->body, BYTES, b->sha256);
+}
+
+/* Which lie the server is told, to see whether it finds out. */
+enum lie { HONEST, WRONG_MD5, WRONG_SHA256, ONLY_NEW };
+
+/* Puts the object; the op holds the answer and must be released. */
+static bool put(struct probe *b, enum lie lie, struct s3_op *op, struct err *e)
+{
+	unsigned char md5[16];
+	char text[BASE64_SIZE(sizeof md5)], sha256[65];
+	memcpy(md5, b->md5, sizeof md5);
+	memcpy(sha256, b->sha256, sizeof sha256);
+	if (lie == WRONG_MD5)
+		md5[0] ^= 1;
+	if (lie == WRONG_SHA256)
+		sha256[0] = sha256[0] == '0' ? '1' : '0';
+	base64_encode(md5, sizeof md5, text);
+	*op = (struct s3_op){.once = lie != HONEST};
+	s3_call_put(&op->call, &(struct s3_object){.key = b->key,
+						   .mime = "text/plain",
+						   .name = "probe.txt",
+						   .sha256 = sha256,
+						   .md5 = lie == WRONG_SHA256 ? NULL : text,
+						   .only_new = lie == ONLY_NEW});
+	op->call.body = xstrdup(b->body);
+	op->call.body_len = BYTES;
+	return s3_engine_ask(b->engine, op, e);
+}
+
+static bool is_md5(const struct probe *b, const char *etag)
+{
+	char hex[33];
+	sys_hex(b->md5, sizeof b->md5, hex);
+	return strlen(etag) == 34 && strncmp(etag + 1, hex, 32) == 0;
+}
+
+/* Whether the server refuses this lie. Not to know is an error only when it cannot be reached. */
+static bool refuses(struct probe *b, enum lie lie, bool *out, struct err *e)
+{
+	struct s3_op op;
+	struct err why = {0};
+	bool taken = put(b, lie, &op, &why);
+	/* The answers to a wrong hash are worth another try elsewhere; here they are what is hoped
+	 * for. Faults of the connection are not. */
+	bool answered = op.res->fault == HTTP_FAULT_NONE && op.res->status < 500;
+	*out = !taken && answered;
+	s3_op_release(&op);
+	if (taken || answered || why.kind == ERR_INPUT)
+		return true;
+	*e = why;
+	return false;
+}
+
+static bool ask_list(struct probe *b, bool uploads, bool *out, struct err *e)
+{
+	struct s3_op op = {0};
+	if (uploads)
+		s3_call_uploads(&op.call, b->place, b->key, "", "");
+	else
+		s3_call_list(&op.call, b->place, b->key, "");
+	struct err why = {0};
+	struct s3_list l = {0};
+	*out = s3_engine_ask(b->engine, &op, &why) &&
+	       s3_read_list(op.res->body, op.res->body_len, &l, &why);
+	s3_list_release(&l);
+	s3_op_release(&op);
+	if (*out || why.kind != ERR_BUSY)
+		return true;
+	*e = why;
+	return false;
+}
+
+static bool remove_object(struct probe *b, bool *out, struct err *e)
+{
+	struct s3_op op = {0};
+	struct err why = {0};
+	s3_call_delete(&op.call, b->key);
+	*out = s3_engine_ask(b->engine, &op, &why);
+	s3_op_release(&op);
+	if (*out || why.kind != ERR_BUSY)
+		return true;
+	*e = why;
+	return false;
+}
+
+struct copy {
+	char bytes[BYTES];
+	size_t len;
+};
+
+static bool take(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct copy *c = arg;
+	if (len > sizeof c->bytes - c->len)
+		return fail(e, ERR_FAIL, "more bytes came back than were stored");
+	memcpy(c->bytes + c->len, data, len);
+	c->len += len;
+	return true;
+}
+
+static bool read_back(struct probe *b, struct err *e)
+{
+	struct copy c = {.len = 0};
+	struct s3_op op = {.sink = take, .sink_arg = &c};
+	s3_call_get(&op.call, b->key, 0, "");
+	bool ok = s3_engine_ask(b->engine, &op, e);
+	s3_op_release(&op);
+	if (ok && (c.len != BYTES || memcmp(c.bytes, b->body, BYTES) != 0))
+		ok = fail(e, ERR_FAIL, "the S3 server at %s gives other bytes than were stored",
+			  b->place->host);
+	return ok;
+}
+
+bool s3_probe(struct s3_engine *x, const struct s3_place *p, struct s3_facts *out, struct err *e)
+{
+	struct probe b;
+	struct s3_op op;
+	prepare(&b, x, p);
+	*out = (struct s3_facts){0};
+	bool ok = put(&b, HONEST, &op, e);
+	if (ok) {
+		out->etag_is_md5 = is_md5(&b, op.res->want[S3_WANT_ETAG]);
+		s3_clock_skew(op.res, sys_wall_ms(), &out->skew_ms);
+	}
+	s3_op_release(&op);
+	ok = ok && read_back(&b, e) && refuses(&b, ONLY_NEW, &out->only_new, e) &&
+	     refuses(&b, WRONG_MD5, &out->checks_md5, e) &&
+	     refuses(&b, WRONG_SHA256, &out->checks_sha256, e) &&
+	     ask_list(&b, false, &out->may_list, e) &&
+	     ask_list(&b, true, &out->may_list_uploads, e) &&
+	     remove_object(&b, &out->may_delete, e);
+	if (ok)
+		out->probed_ms = sys_wall_ms();
+	return ok;
+}
+
+bool s3_probe_write(struct s3_engine *x, struct err *e)
+{
+	struct probe b;
+	struct s3_op op;
+	bool ignored;
+	prepare(&b, x, NULL);
+	bool ok = put(&b, HONEST, &op, e);
+	s3_op_release(&op);
+	return ok && remove_object(&b, &ignored, e);
+}
+
+/* ---- Unfinished uploads ---- */
+
+/* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
+static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
+		       int64_t before_ms, size_t *swept, struct err *e)
+{
+	size_t n = strlen(p->prefix);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct s3_item *u = &l->items[i];
+		if (strncmp(u->key, p->prefix, n) != 0 || u->initiated_ms >= before_ms)
+			continue;
+		struct s3_op op = {0};
+		s3_call_abort(&op.call, u->key + n, u->upload_id);
+		bool ok = s3_engine_ask(x, &op, e) || op.verdict.meaning == S3_ABSENT;
+		s3_op_release(&op);
+		if (!ok)
+			return false;
+		metric_add(METRIC_store_orphans, 1);
+		++*swept;
+	}
+	return true;
+}
+
+bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder, int64_t before_ms,
+	      size_t *swept, struct err *e)
+{
+	char *key = xstrdup(""), *upload = xstrdup("");
+	bool ok = true, more = true;
+	*swept = 0;
+	while (ok && more) {
+		struct s3_op op = {0};
+		struct s3_list l = {0};
+		s3_call_uploads(&op.call, p, folder, key, upload);
+		ok = s3_engine_ask(x, &op, e) &&
+		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
+		     sweep_page(x, p, &l, before_ms, swept, e);
+		more = ok && l.truncated && *l.next;
+		xfree(key);
+		xfree(upload);
+		key = xstrdup(more ? l.next : "");
+		upload = xstrdup(more ? l.next_upload : "");
+		s3_list_release(&l);
+		s3_op_release(&op);
+	}
+	xfree(key);
+	xfree(upload);
+	if (*swept)
+		log_info("uploads aborted", "count=%zu", *swept);
+	return ok;
+}

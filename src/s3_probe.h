@@ -1,0 +1,26 @@
+/*
+ * s3_probe - finds out what an S3 server can do and whether it lets us: with a few small objects
+ * below "<prefix>autos-probe/", which it removes again. Remembers nothing itself.
+ */
+#ifndef AUTOS_S3_PROBE_H
+#define AUTOS_S3_PROBE_H
+
+#include "s3_engine.h"
+#include "s3_facts.h"
+
+/*
+ * Asks some ten small requests and waits for them. False when objects could not be stored there: *e
+ * is one line that says what is wrong (ERR_BUSY: the server cannot be reached now).
+ */
+[[nodiscard]] bool s3_probe(struct s3_engine *x, const struct s3_place *p, struct s3_facts *out,
+			    struct err *e);
+
+/* Whether one small object can be stored now. */
+[[nodiscard]] bool s3_probe_write(struct s3_engine *x, struct err *e);
+
+/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall);
+ * counts them. */
+[[nodiscard]] bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
+			    int64_t before_ms, size_t *swept, struct err *e);
+
+#endif

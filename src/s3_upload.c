@@ -1,0 +1,252 @@
+/*
+ * s3_upload - see s3_upload.h. This file holds the small upload, what both kinds share, and how a
+ * key is settled that is taken; large ones are in s3_parts.c.
+ */
+#include "s3_upload.h"
+
+#include "s3_parts.h"
+#include "sys.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { READ_SIZE = 256 << 10, SUFFIX_DIGITS = 8 };
+
+/* ---- Shared with s3_parts.c ---- */
+
+bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigned char md5[16],
+		    char sha256[65], struct err *e)
+{
+	char *buffer = xmalloc(READ_SIZE);
+	struct md5 *m = md5_new();
+	struct sha256 *s = sha256 ? sha256_new() : NULL;
+	bool ok = true;
+	for (int64_t at = 0; ok && at < len;) {
+		size_t want = len - at < READ_SIZE ? (size_t)(len - at) : READ_SIZE;
+		ssize_t n = spool_read(body, from + at, buffer, want);
+		if (n <= 0) {
+			ok = fail(e, ERR_FAIL, "cannot read the spool file back");
+			break;
+		}
+		md5_add(m, buffer, (size_t)n);
+		if (s)
+			sha256_add(s, buffer, (size_t)n);
+		at += n;
+	}
+	md5_end(m, md5);
+	if (s)
+		sha256_end(s, sha256);
+	md5_free(m);
+	sha256_free(s);
+	xfree(buffer);
+	return ok;
+}
+
+void s3_upload_ask(struct s3_upload *u, void (*done)(struct s3_op *))
+{
+	u->op.owner = u;
+	u->op.done = done;
+	s3_engine_start(u->target->engine, &u->op);
+}
+
+void s3_upload_end(struct s3_upload *u, const struct err *why)
+{
+	struct put *put = u->put;
+	put->ok = why == NULL;
+	if (why)
+		put->err = *why;
+	s3_op_release(&u->op);
+	s3_parts_release(u);
+	xfree(u);
+	put->finished(put);
+}
+
+struct s3_object s3_upload_object(const struct s3_upload *u, const char *md5)
+{
+	return (struct s3_object){.key = u->put->key,
+				  .mime = u->put->mime,
+				  .name = u->put->name,
+				  .sha256 = u->put->body->sha256,
+				  .md5 = md5,
+				  .only_new = u->target->facts.only_new};
+}
+
+/* "a/b.pdf" as "a/b-0123abcd.pdf". */
+static char *other_key(const char *key, const char *sha256)
+{
+	const char *slash = strrchr(key, '/'), *dot = strrchr(slash ? slash : key, '.');
+	int stem = dot ? (int)(dot - key) : (int)strlen(key);
+	return xasprintf("%.*s-%.*s%s", stem, key, SUFFIX_DIGITS, sha256, dot ? dot : "");
+}
+
+/* ---- A key that is taken ---- */
+
+static void begin(struct s3_op *op);
+
+static void restart(struct s3_upload *u)
+{
+	s3_op_release(&u->op);
+	s3_parts_release(u);
+	u->ours = false;
+	s3_upload_ask(u, begin);
+}
+
+static void got_head(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	const struct spool *body = u->put->body;
+	if (op->verdict.meaning == S3_ABSENT) {
+		u->on_absent(u);
+		return;
+	}
+	if (op->verdict.meaning != S3_GOOD) {
+		s3_upload_end(u, &op->verdict.err);
+		return;
+	}
+	if (op->res->content_length == body->size &&
+	    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0) {
+		s3_upload_end(u, NULL);
+		return;
+	}
+	if (u->ours) { /* completed from an older upload, which was begun with other facts */
+		s3_upload_wrong(u);
+		return;
+	}
+	if (u->renamed) {
+		struct err e;
+		fail(&e, ERR_FAIL, "object %s is there already, with other bytes", u->put->key);
+		s3_upload_end(u, &e);
+		return;
+	}
+	u->renamed = true;
+	char *key = other_key(u->put->key, body->sha256);
+	xfree(u->put->key);
+	u->put->key = key;
+	restart(u);
+}
+
+void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *))
+{
+	u->on_absent = on_absent;
+	s3_op_release(&u->op);
+	s3_call_head(&u->op.call, u->put->key);
+	s3_upload_ask(u, got_head);
+}
+
+/* ---- Bytes that arrived wrong ---- */
+
+static void removed_wrong(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	if (op->verdict.meaning != S3_GOOD && op->verdict.meaning != S3_ABSENT) {
+		s3_upload_end(u, &op->verdict.err);
+		return;
+	}
+	if (u->wrong <= u->target->config->s3_retry_max) {
+		restart(u);
+		return;
+	}
+	struct err e;
+	fail(&e, ERR_BUSY, "the S3 server's ETag of %s is not that of the bytes that were sent",
+	     u->put->key);
+	s3_upload_end(u, &e);
+}
+
+void s3_upload_wrong(struct s3_upload *u)
+{
+	u->wrong++;
+	u->anew = true;
+	s3_op_release(&u->op);
+	s3_call_delete(&u->op.call, u->put->key);
+	s3_upload_ask(u, removed_wrong);
+}
+
+/* ---- Small documents ---- */
+
+static void absent_after_all(struct s3_upload *u)
+{
+	if (++u->wrong <= u->target->config->s3_retry_max) {
+		restart(u);
+		return;
+	}
+	struct err e;
+	fail(&e, ERR_BUSY, "the S3 server says that %s is taken, and that it is not there",
+	     u->put->key);
+	s3_upload_end(u, &e);
+}
+
+bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected)
+{
+	if (!u->target->facts.etag_is_md5)
+		return true;
+	size_t n = strlen(etag);
+	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"') {
+		etag++;
+		n -= 2;
+	}
+	return n == strlen(expected) && strncmp(etag, expected, n) == 0;
+}
+
+static void got_put(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	char hex[33];
+	switch (op->verdict.meaning) {
+	case S3_GOOD:
+		sys_hex(u->md5, sizeof u->md5, hex);
+		if (s3_upload_etag_is(u, op->res->want[S3_WANT_ETAG], hex))
+			s3_upload_end(u, NULL);
+		else
+			s3_upload_wrong(u);
+		return;
+	case S3_TAKEN: /* perhaps by us: an answer may have been lost */
+		s3_upload_look(u, absent_after_all);
+		return;
+	case S3_ABSENT:
+	case S3_RETRY:
+	case S3_SLOW:
+	case S3_REFUSED:
+	case S3_LOCAL:
+		s3_upload_end(u, &op->verdict.err);
+		return;
+	}
+}
+
+static void put_whole(struct s3_upload *u)
+{
+	struct err e;
+	char text[BASE64_SIZE(sizeof u->md5)];
+	const struct spool *body = u->put->body;
+	if (!s3_upload_hash(body, 0, body->size, u->md5, NULL, &e)) {
+		s3_upload_end(u, &e);
+		return;
+	}
+	base64_encode(u->md5, sizeof u->md5, text);
+	const struct s3_object o = s3_upload_object(u, text);
+	s3_op_release(&u->op);
+	s3_call_put(&u->op.call, &o);
+	u->op.body = body;
+	u->op.len = body->size;
+	s3_upload_ask(u, got_put);
+}
+
+/* ---- Starting ---- */
+
+static void begin(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	u->op.body = NULL;
+	if (u->put->body->size > u->target->config->s3_multipart_from)
+		s3_upload_look(u, s3_parts_begin);
+	else
+		put_whole(u);
+}
+
+void s3_upload_start(struct s3_target *t, struct put *put)
+{
+	struct s3_upload *u = xcalloc(1, sizeof *u);
+	u->target = t;
+	u->put = put;
+	s3_upload_ask(u, begin);
+}

@@ -1,0 +1,393 @@
+/*
+ * store_s3 - objects in a bucket: the members of struct store_ops over an engine.
+ *
+ * What the server can do is found out by a probe when the store is opened for writing, and
+ * remembered for a day in data_dir/store-probe-<place>.json. A server that cannot be reached then
+ * is no reason not to open: uploads wait for it. One that refuses is: nothing would ever be stored.
+ */
+#include "store.h"
+
+#include "log.h"
+#include "s3_engine.h"
+#include "s3_probe.h"
+#include "s3_upload.h"
+#include "s3_xml.h"
+#include "sys.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	REMEMBER_MS = 24 * 3600 * 1000,
+	SWEEP_EVERY_MS = 24 * 3600 * 1000,
+	FACTS_MAX = 64 << 10,
+	DELETE_MAX = 1000, /* keys of one DeleteObjects */
+	XML_MAX = 4 << 20,
+};
+
+struct store_s3 {
+	struct store base;
+	const struct config *config;
+	struct s3_place place;
+	struct s3_account account;
+	struct s3_engine *engine;
+	struct s3_target target;
+	char *probe_file, *probe_place;
+	pthread_mutex_t lock;    /* held while the server is probed or swept */
+	_Atomic bool probed;     /* target.facts are known; they do not change afterwards */
+	_Atomic int64_t trouble; /* puts that failed since the last one that did not */
+	int64_t swept_at;        /* monotonic; 0 = never */
+};
+
+/* ---- Facts ---- */
+
+static bool recall(struct store_s3 *s)
+{
+	char *json = NULL;
+	size_t len = 0;
+	struct err ignored;
+	struct s3_facts f = {0};
+	bool ok = sys_read_file(s->probe_file, FACTS_MAX, &json, &len, &ignored) &&
+		  s3_facts_read(json, len, s->probe_place, &f);
+	int64_t age = sys_wall_ms() - f.probed_ms;
+	xfree(json);
+	if (!ok || age < 0 || age > REMEMBER_MS)
+		return false;
+	s->target.facts = f;
+	return true;
+}
+
+/* Losing it costs another probe, so it is neither synced nor is failing an error. */
+static void remember(struct store_s3 *s)
+{
+	char *text = s3_facts_write(&s->target.facts, s->probe_place);
+	char *draft = xasprintf("%s.part", s->probe_file);
+	struct err ignored;
+	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	bool ok = fd >= 0 && sys_write_all(fd, text, strlen(text), draft, &ignored);
+	if (fd >= 0)
+		close(fd);
+	if (!ok || rename(draft, s->probe_file) != 0)
+		unlink(draft);
+	xfree(draft);
+	xfree(text);
+}
+
+static bool ask_facts(struct store_s3 *s, struct err *e)
+{
+	struct s3_facts f;
+	struct buf line;
+	if (!s3_probe(s->engine, &s->place, &f, e))
+		return false;
+	s->target.facts = f;
+	remember(s);
+	buf_init(&line, 1024);
+	s3_facts_show(&f, &line);
+	log_info("store probed", "facts=\"%s\"", buf_str(&line));
+	buf_release(&line);
+	return true;
+}
+
+/* Makes the facts known, by memory or by asking. */
+static bool find_facts(struct store_s3 *s, bool anew, struct err *e)
+{
+	bool ok = true;
+	pthread_mutex_lock(&s->lock);
+	if (anew || !atomic_load(&s->probed)) {
+		ok = (!anew && recall(s)) || ask_facts(s, e);
+		atomic_store(&s->probed, ok);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+/* ---- Opening ---- */
+
+static bool have_keys(const struct config *c, struct err *e)
+{
+	if (*c->s3_access_key && *c->s3_secret_key)
+		return true;
+	return fail(e, ERR_INPUT,
+		    "store_url: S3 needs an access key: set %s (or AWS_ACCESS_KEY_ID and "
+		    "AWS_SECRET_ACCESS_KEY)",
+		    *c->s3_access_key   ? "s3_secret_key"
+		    : *c->s3_secret_key ? "s3_access_key"
+					: "s3_access_key and s3_secret_key");
+}
+
+static void close_s3(struct store *base)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	s3_engine_free(s->engine);
+	s3_place_release(&s->place);
+	pthread_mutex_destroy(&s->lock);
+	xfree(s->probe_file);
+	xfree(s->probe_place);
+	xfree(s);
+}
+
+/* Everything by which another answer could be given, the secret left out. */
+static char *place_words(const struct store_s3 *s)
+{
+	struct buf b;
+	buf_init(&b, 4096);
+	s3_place_show(&s->place, &b);
+	buf_addf(&b, ", access key %s", s->account.access_key);
+	return buf_detach(&b);
+}
+
+static struct store *open_s3(const struct config *c, const char *where, bool write, struct err *e)
+{
+	struct store_s3 *s = xcalloc(1, sizeof *s);
+	s->base.ops = &store_s3;
+	s->config = c;
+	s->account = (struct s3_account){c->s3_access_key, c->s3_secret_key, c->s3_session_token};
+	pthread_mutex_init(&s->lock, NULL);
+	if (!s3_place_parse(&s->place, c, where, e) || !have_keys(c, e) ||
+	    !(s->engine = s3_engine_new(&s->place, &s->account, c, e))) {
+		close_s3(&s->base);
+		return NULL;
+	}
+	char name[65];
+	s->probe_place = place_words(s);
+	sha256_hex(s->probe_place, strlen(s->probe_place), name);
+	s->probe_file = xasprintf("%s/store-probe-%.8s.json", c->data_dir, name);
+	s->target = (struct s3_target){.engine = s->engine, .place = &s->place, .config = c};
+	struct err why = {0};
+	if (write && !find_facts(s, false, &why)) {
+		if (why.kind != ERR_BUSY) {
+			*e = why;
+			close_s3(&s->base);
+			return NULL;
+		}
+		log_warn("store not reached", "why=\"%s\"", why.text);
+	}
+	return &s->base;
+}
+
+/* ---- Putting ---- */
+
+/* The upload tells how it went before the caller hears of it. */
+struct watched {
+	struct put put;
+	struct put *caller;
+	struct store_s3 *store;
+};
+
+static void watched_over(struct put *p)
+{
+	struct watched *w = p->finished_arg;
+	struct put *put = w->caller;
+	put->key = w->put.key;
+	put->ok = w->put.ok;
+	put->err = w->put.err;
+	if (put->ok)
+		atomic_store(&w->store->trouble, 0);
+	else
+		atomic_fetch_add(&w->store->trouble, 1);
+	xfree(w);
+	put->finished(put);
+}
+
+static void start_s3(struct store *base, struct put *put)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	struct watched *w = xcalloc(1, sizeof *w);
+	if (!atomic_load(&s->probed)) {
+		fail(&put->err, ERR_BUSY, "the S3 server at %s was not reached yet", s->place.host);
+		put->ok = false;
+		atomic_fetch_add(&s->trouble, 1);
+		xfree(w);
+		put->finished(put);
+		return;
+	}
+	*w = (struct watched){.put = *put, .caller = put, .store = s};
+	w->put.finished = watched_over;
+	w->put.finished_arg = w;
+	s3_upload_start(&s->target, &w->put);
+}
+
+static void cut_s3(struct store *base)
+{
+	s3_engine_cut(((struct store_s3 *)base)->engine);
+}
+
+/* ---- Reading ---- */
+
+static bool read_s3(struct store *base, const char *key, store_sink *sink, void *arg, struct err *e)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	struct s3_op op = {.sink = sink, .sink_arg = arg};
+	s3_call_get(&op.call, key, 0, "");
+	bool ok = s3_engine_ask(s->engine, &op, e);
+	if (!ok && op.verdict.meaning == S3_ABSENT)
+		fail(e, ERR_ABSENT, "object %s is missing", key);
+	s3_op_release(&op);
+	return ok;
+}
+
+static bool find_s3(struct store *base, const char *key, int64_t *size, char sha256[static 65],
+		    struct err *e)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	struct s3_op op = {0};
+	s3_call_head(&op.call, key);
+	bool ok = s3_engine_ask(s->engine, &op, e);
+	sha256[0] = '\0';
+	if (ok) {
+		const char *said = op.res->want[S3_WANT_SHA256];
+		*size = op.res->content_length;
+		if (strlen(said) == 64)
+			memcpy(sha256, said, 65);
+	} else if (op.verdict.meaning == S3_ABSENT) {
+		fail(e, ERR_ABSENT, "object %s is missing", key);
+	}
+	s3_op_release(&op);
+	return ok;
+}
+
+static char *link_s3(struct store *base, const char *key, const char *name, const char *mime,
+		     int64_t start_s, int64_t ttl_s)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	return s3_link(&s->place, &s->account, key, name, mime, start_s, ttl_s);
+}
+
+/* ---- Erasing ---- */
+
+static bool delete_page(struct store_s3 *s, const struct s3_list *l, struct err *e)
+{
+	char **keys = xcalloc(l->n, sizeof *keys);
+	struct buf xml;
+	struct s3_error first;
+	for (size_t i = 0; i < l->n; i++)
+		keys[i] = l->items[i].key;
+	buf_init(&xml, XML_MAX);
+	s3_write_delete(&xml, "", keys, l->n);
+	assert(!xml.overflow && l->n <= DELETE_MAX);
+	xfree(keys);
+	struct s3_op op = {0};
+	s3_call_delete_many(&op.call, buf_detach(&xml));
+	bool ok = s3_engine_ask(s->engine, &op, e);
+	int left = ok ? s3_read_deleted(op.res->body, op.res->body_len, &first) : 0;
+	/* An answer without a body is one without errors: quiet was asked for. */
+	if (ok && left != 0 && op.res->body_len)
+		ok = fail(e, ERR_FAIL, "%d objects could not be deleted: %s %s", left, first.code,
+			  first.message);
+	s3_op_release(&op);
+	return ok;
+}
+
+static bool erase_s3(struct store *base, const char *folder, struct err *e)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	size_t ignored;
+	bool ok = true;
+	for (bool more = true; ok && more;) {
+		struct s3_op op = {0};
+		struct s3_list l = {0};
+		s3_call_list(&op.call, &s->place, folder, "");
+		ok = s3_engine_ask(s->engine, &op, e) &&
+		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
+		     (l.n == 0 || delete_page(s, &l, e));
+		more = l.n > 0; /* what was on the first page is gone: the next is the first now */
+		s3_list_release(&l);
+		s3_op_release(&op);
+	}
+	return ok && s3_sweep(s->engine, &s->place, folder, INT64_MAX, &ignored, e);
+}
+
+/* ---- Checking ---- */
+
+/* Once a day, by whoever checks the store first. */
+static void sweep_now_and_then(struct store_s3 *s)
+{
+	struct err e;
+	size_t ignored;
+	int64_t age = s->config->s3_orphan_age, now = sys_mono_ms();
+	if (!age || pthread_mutex_trylock(&s->lock) != 0)
+		return;
+	if (!s->swept_at || now - s->swept_at > SWEEP_EVERY_MS) {
+		s->swept_at = now;
+		if (s->target.facts.may_list_uploads &&
+		    !s3_sweep(s->engine, &s->place, "", sys_wall_ms() - age, &ignored, &e))
+			log_warn("uploads not swept", "why=\"%s\"", e.text);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* While puts go well, to see the bucket is enough; afterwards it must take an object. */
+static bool check_s3(struct store *base, struct err *e)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	if (!atomic_load(&s->probed))
+		return find_facts(s, false, e);
+	if (atomic_load(&s->trouble)) {
+		if (!s3_probe_write(s->engine, e))
+			return false;
+		atomic_store(&s->trouble, 0);
+		return true;
+	}
+	struct s3_op op = {0};
+	s3_call_bucket(&op.call);
+	bool ok = s3_engine_ask(s->engine, &op, e) || op.verdict.meaning == S3_REFUSED;
+	if (op.verdict.meaning == S3_REFUSED) /* a HEAD does not say why, and may ask too much */
+		ok = s3_probe_write(s->engine, e);
+	s3_op_release(&op);
+	if (ok)
+		sweep_now_and_then(s);
+	return ok;
+}
+
+static void describe_s3(struct store *base, struct buf *out)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	buf_addf(out, "endpoint  %s://%s, region %s\n", s->place.scheme, s->place.host,
+		 s->place.region);
+	buf_addf(out, "bucket  %s\n", s->place.bucket);
+	buf_addf(out, "prefix  %s\n", *s->place.prefix ? s->place.prefix : "-");
+	buf_addf(out, "access key  %s\n", s->account.access_key);
+	if (!atomic_load(&s->probed) && !recall(s)) {
+		buf_adds(out, "probe  never\n");
+		return;
+	}
+	char at[25];
+	sys_format_utc(s->target.facts.probed_ms, at);
+	buf_addf(out, "probe  %s: ", at);
+	s3_facts_show(&s->target.facts, out);
+	buf_adds(out, "\n");
+}
+
+static bool probe_s3(struct store *base, struct err *e)
+{
+	return find_facts((struct store_s3 *)base, true, e);
+}
+
+static void facts_s3(struct store *base, struct buf *out)
+{
+	struct store_s3 *s = (struct store_s3 *)base;
+	if (atomic_load(&s->probed))
+		s3_facts_show(&s->target.facts, out);
+}
+
+const struct store_ops store_s3 = {
+	.scheme = "s3",
+	.open = open_s3,
+	.start = start_s3,
+	.cut = cut_s3,
+	.read = read_s3,
+	.find = find_s3,
+	.link = link_s3,
+	.erase = erase_s3,
+	.check = check_s3,
+	.describe = describe_s3,
+	.probe = probe_s3,
+	.facts = facts_s3,
+	.close = close_s3,
+};
