@@ -53,11 +53,15 @@ struct service {
 static void wake_worker(void *arg, const struct db_note *notes, size_t n)
 {
 	struct service *s = arg;
-	for (size_t i = 0; i < n; i++)
-		if (notes[i].kind != NOTE_ACCESS && s->worker) {
-			worker_wake(s->worker);
-			return;
-		}
+	bool work = false, quota = false;
+	for (size_t i = 0; i < n; i++) {
+		quota = quota || notes[i].kind == NOTE_QUOTA || notes[i].kind == NOTE_ANY;
+		work = work || (notes[i].kind != NOTE_ACCESS && notes[i].kind != NOTE_QUOTA);
+	}
+	if (s->worker && work)
+		worker_wake(s->worker);
+	if (s->worker && quota)
+		worker_quota_news(s->worker);
 }
 
 static void tell_work(void *arg, struct api_work *out)

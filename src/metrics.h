@@ -19,6 +19,7 @@
 	M(portal_retries, COUNTER, "Requests to the portal sent again after a transient fault")    \
 	M(portal_rate_limited, COUNTER, "Answers of the portal that asked us to wait")             \
 	M(portal_parallel, GAUGE, "Requests to the portal that may run at once now")               \
+	M(portal_parallel_fleet, GAUGE, "The same for all processes together (PostgreSQL)")        \
 	M(docs_stored, COUNTER, "Documents stored and proven")                                     \
 	M(docs_failed, COUNTER, "Documents given up")                                              \
 	M(docs_deduplicated, COUNTER, "Documents whose bytes the case already had")                \

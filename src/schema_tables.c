@@ -266,7 +266,6 @@ static const char *const version_4[] = {
 	" account TEXT PRIMARY KEY,"
 	" limit_milli BIGINT NOT NULL," /* requests at once, in thousandths */
 	" paused_until_ms BIGINT NOT NULL DEFAULT 0,"
-	" pause_why TEXT NOT NULL DEFAULT '',"
 	" next_list_ms BIGINT NOT NULL DEFAULT 0,"
 	" halved_ms BIGINT NOT NULL DEFAULT 0,"
 	" holds BIGINT NOT NULL DEFAULT 0)",

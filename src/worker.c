@@ -35,6 +35,9 @@ static bool open_parts(struct worker *w, struct err *e)
 	w->db = db_open(c->database_url, DB_READ, e);
 	if (!w->db)
 		return false;
+	w->account.share.on = !w->db->ops->exclusive;
+	if (w->account.share.on)
+		w->account.lane.limit = 0; /* until the database grants a share */
 	/* An expired token is said before anything is begun, unless a new one may be waited for. */
 	if (!w->o.service && !c->portal_token_wait && !account_ready(&w->account, false, e))
 		return false;
@@ -147,7 +150,7 @@ void worker_settle(struct worker *w)
 /* Starts what may start; runs take turns. Gives the moment at which time alone brings more. */
 int64_t worker_start(struct worker *w, int64_t now)
 {
-	int64_t at = lane_opens_at(&w->account.lane, now);
+	int64_t at = account_opens_at(&w->account, now);
 	for (bool more = true; more;) {
 		more = false;
 		for (struct run *r = w->runs; r && w->flow.storing < STORING_MAX; r = r->next_run) {
@@ -263,7 +266,8 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 		now = sys_mono_ms();
 		if (worker_commit_due(w, now) && !worker_commit(w, e))
 			break;
-		if (!worker_let_go(w, e) || !claim(w, e) || !worker_load(w, e))
+		if (!worker_let_go(w, e) || !claim(w, e) || !worker_load(w, e) ||
+		    !worker_share(w, now, e))
 			break;
 		if (!w->runs && w->next_job == w->njobs) {
 			end = WORKER_DONE;

@@ -34,6 +34,12 @@ void worker_wake(struct worker *w)
 	http_wake(w->http);
 }
 
+void worker_quota_news(struct worker *w)
+{
+	atomic_store(&w->quota_news, true);
+	http_wake(w->http);
+}
+
 void worker_drain(struct worker *w)
 {
 	atomic_store(&w->draining, true);
@@ -130,7 +136,7 @@ static void remember_place(struct worker *w, const struct claims *c)
 static bool claim(struct worker *w, int64_t now, struct err *e)
 {
 	size_t room = (size_t)w->o.config->cases_parallel - w->nruns;
-	if (room == 0 || (!w->look && now - w->looked_at < LOOK_EVERY_MS))
+	if (room == 0 || !worker_may_claim(w) || (!w->look && now - w->looked_at < LOOK_EVERY_MS))
 		return true;
 	struct claims c = {.w = w, .most = room < LEASES_AT_ONCE ? room : LEASES_AT_ONCE};
 	struct job_place place;
@@ -263,7 +269,8 @@ static enum worker_end serve(struct worker *w, struct err *e)
 		if (ok && worker_commit_due(w, now))
 			ok = worker_commit(w, &why);
 		ok = ok && (!w->check || check_leases(w, now, &why)) && worker_let_go(w, &why) &&
-		     (!may_ask || claim(w, now, &why)) && worker_load(w, &why);
+		     (!may_ask || claim(w, now, &why)) && worker_load(w, &why) &&
+		     worker_share(w, now, &why);
 		if (!ok) {
 			*e = why;
 			return WORKER_TROUBLE;

@@ -160,6 +160,7 @@ def make_long(service, number, n):
     db.close()
 
 
+@pytest.mark.sqlite  # the length is put into the file
 def test_those_who_never_read(make_sim, make_service):
     """Fifty of them, with 15 MB to come for each: memory stays, others are served, they are cut."""
     stuck, timeout = 50, 4
