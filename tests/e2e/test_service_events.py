@@ -9,6 +9,8 @@ import sqlite3
 import time
 
 import crash
+import pytest
+
 import lib
 import swarm
 
