@@ -73,6 +73,7 @@ struct db_ops {
 	const char *unlogged;    /* of a table that may be empty after a crash */
 	const char *skip_locked; /* behind a SELECT: takes its rows, except those others have */
 	const char *lock;        /* behind a SELECT: takes its rows, waiting for others */
+	const char *columns;     /* statement: names of the columns of table $1, in order */
 	const char *schema_lock; /* statement: one migration at a time, to the transaction's end */
 	bool exclusive; /* whoever opened it for writing is alone: leases of others are dead */
 };

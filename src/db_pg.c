@@ -451,5 +451,7 @@ const struct db_ops db_pg = {
 	.unlogged = "UNLOGGED",
 	.skip_locked = "FOR UPDATE SKIP LOCKED",
 	.lock = "FOR NO KEY UPDATE",
+	.columns = "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE"
+		   " table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
 	.schema_lock = "SELECT pg_advisory_xact_lock(7423199, hashtext(current_schema()))",
 };

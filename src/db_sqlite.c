@@ -284,5 +284,6 @@ const struct db_ops db_sqlite = {
 	.unlogged = "",
 	.skip_locked = "", /* whoever writes is alone */
 	.lock = "",
+	.columns = "SELECT name FROM pragma_table_info($1) ORDER BY cid",
 	.exclusive = true,
 };
