@@ -34,7 +34,7 @@ static void print_settings(const struct config *c)
 static void print_store(const struct config *c)
 {
 	struct err ignored;
-	struct store *s = store_open(c, c->store_url, false, &ignored);
+	struct store *s = store_open(c, c->store_url, STORE_READ, &ignored);
 	struct buf text;
 	if (s && s->ops->facts) {
 		buf_init(&text, 8192);

@@ -137,7 +137,7 @@ static bool open_parts(struct service *s, struct err *e)
 	if (!sys_mkdirs(c->data_dir, 0700, e))
 		return err_prefix(e, "data_dir: ");
 	if (!(s->ledger = ledger_open(c->database_url, e)) ||
-	    !(s->store = store_open(c, c->store_url, true, e)))
+	    !(s->store = store_open(c, c->store_url, STORE_SERVE, e)))
 		return false;
 	/* We hold the only lock on this database: whoever held a lease in it is gone. */
 	if (ledger_db(s->ledger)->ops->exclusive &&

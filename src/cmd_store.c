@@ -22,7 +22,7 @@ static int check(struct config *c, const char *url)
 	if (!sys_mkdirs(c->data_dir, 0700, &e))
 		return cmd_fail(&e, EXIT_TROUBLE);
 	buf_init(&text, 8192);
-	s = store_open(c, url, true, &e);
+	s = store_open(c, url, STORE_WRITE, &e);
 	ok = s && (!s->ops->probe || s->ops->probe(s, &e)) && store_check(s, &e);
 	if (ok) {
 		store_describe(s, &text);

@@ -134,7 +134,7 @@ static int run(const struct cmd_line *l, struct config *c)
 		goto out;
 	}
 	db = db_open(c->database_url, DB_READ, &e);
-	if (!db || !schema_check(db, &e) || !(s = store_open(c, c->store_url, false, &e))) {
+	if (!db || !schema_check(db, &e) || !(s = store_open(c, c->store_url, STORE_READ, &e))) {
 		status = cmd_fail(&e, e.kind == ERR_ABSENT ? EXIT_NOT_FOUND : EXIT_TROUBLE);
 		goto out;
 	}

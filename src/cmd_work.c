@@ -119,7 +119,8 @@ static bool open_storage(struct work *w, struct err *e)
 		return err_prefix(e, "data_dir: ");
 	if (!open_database(w, e))
 		return false;
-	w->store = store_open(w->config, w->config->store_url, w->ledger != NULL, e);
+	w->store = store_open(w->config, w->config->store_url, w->ledger ? STORE_WRITE : STORE_READ,
+			      e);
 	return w->store && (!w->shared || upkeep_new(
 						  &(struct upkeep_options){
 							  .database_url = w->config->database_url,

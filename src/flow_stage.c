@@ -315,6 +315,8 @@ void flow_stored(struct flow *f, struct put *p)
 	metric_observe(HISTOGRAM_storage_put, NULL, (double)(sys_mono_us() - t->started_us) / 1e6);
 	if (p->ok) {
 		doc_available(f, r, d, p->key);
+	} else if (p->err.kind == ERR_INPUT) { /* too large for the store, say: it will stay so */
+		doc_failed(r, d, DOC_REASON_STORAGE, p->err.text);
 	} else {
 		/* Not the document's fault: it waits, and the work stops. */
 		d->place = DOC_WAITING;

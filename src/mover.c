@@ -148,8 +148,8 @@ bool mover_run(const struct mover_options *o, struct mover_progress *out, struct
 		  fail(e, ERR_INPUT, "--from and --to are the same store");
 	ok = ok && sys_mkdirs(m.spool_dir, 0700, e) &&
 	     (db = db_open(o->config->database_url, DB_READ, e)) && schema_check(db, e) &&
-	     (m.from = store_open(o->config, o->from, false, e)) &&
-	     (m.to = store_open(o->config, o->to, true, e)) && store_check(m.to, e);
+	     (m.from = store_open(o->config, o->from, STORE_READ, e)) &&
+	     (m.to = store_open(o->config, o->to, STORE_WRITE, e)) && store_check(m.to, e);
 	ok = ok && walk_all(&(struct walk){.db = db,
 					   .threads = THREADS,
 					   .object = move_object,

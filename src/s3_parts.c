@@ -121,7 +121,7 @@ static void next_stray(struct s3_upload *u)
 {
 	if (u->nstrays == 0) {
 		/* What it was begun with is not known of an upload that we went on with. */
-		if (u->resumed)
+		if (u->resumed || u->unproven)
 			s3_upload_look(u, begin_anew);
 		else
 			s3_upload_end(u, NULL);
@@ -152,14 +152,14 @@ static void let_go(struct s3_op *op)
 static void completed(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
-	char expected[64];
-	whole_etag(u, expected);
 	switch (op->verdict.meaning) {
 	case S3_GOOD: {
 		char *etag = s3_read_completed(op->res->body, op->res->body_len);
-		bool right = etag && s3_upload_etag_is(u, etag, expected);
-		xfree(etag);
 		u->ours = true;
+		u->unproven = etag && !*etag;
+		whole_etag(u, u->etag);
+		bool right = u->unproven || (etag && s3_upload_etag_is(u, etag, u->etag));
+		xfree(etag);
 		if (right)
 			next_stray(u);
 		else

@@ -34,9 +34,10 @@ struct s3_upload {
 	struct s3_op op;                       /* the call of the moment; parts have their own */
 	void (*on_absent)(struct s3_upload *); /* what s3_upload_look is followed by */
 	unsigned char md5[16];
-	int wrong;    /* times other bytes were stored than ours */
-	bool renamed; /* its key was taken by other bytes */
-	bool ours;    /* the object at the key is the one that this upload completed */
+	int wrong;     /* times other bytes were stored than ours */
+	bool renamed;  /* its key was taken by other bytes */
+	bool ours;     /* the object at the key is the one that this upload completed ... */
+	char etag[64]; /* ... with this ETag */
 
 	/* in parts */
 	char *id;      /* owned; of the multipart upload */
@@ -49,6 +50,7 @@ struct s3_upload {
 	size_t flying;
 	bool anew;         /* do not look for an upload to go on with */
 	bool resumed;      /* goes on with one */
+	bool unproven;     /* the answer to completing it did not say the ETag */
 	struct err failed; /* no more parts are sent; kind NONE = all is well */
 };
 

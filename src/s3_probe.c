@@ -36,8 +36,8 @@ static void prepare(struct probe *b, struct s3_engine *x, const struct s3_place 
 	sha256_hex(b->body, BYTES, b->sha256);
 }
 
-/* Which lie the server is told, to see whether it finds out. */
-enum lie { HONEST, WRONG_MD5, WRONG_SHA256, ONLY_NEW };
+/* Which lie the server is told, to see whether it finds out; QUICK is honest, once. */
+enum lie { HONEST, QUICK, WRONG_MD5, WRONG_SHA256, ONLY_NEW };
 
 /* Puts the object; the op holds the answer and must be released. */
 static bool put(struct probe *b, enum lie lie, struct s3_op *op, struct err *e)
@@ -79,7 +79,7 @@ static bool refuses(struct probe *b, enum lie lie, bool *out, struct err *e)
 	/* The answers to a wrong hash are worth another try elsewhere; here they are what is hoped
 	 * for. Faults of the connection are not. */
 	bool answered = op.res->fault == HTTP_FAULT_NONE && op.res->status < 500;
-	*out = !taken && answered;
+	*out = lie == ONLY_NEW ? op.verdict.meaning == S3_TAKEN : !taken && answered;
 	s3_op_release(&op);
 	if (taken || answered || why.kind == ERR_INPUT)
 		return true;
@@ -147,13 +147,14 @@ static bool read_back(struct probe *b, struct err *e)
 	return ok;
 }
 
-bool s3_probe(struct s3_engine *x, const struct s3_place *p, struct s3_facts *out, struct err *e)
+bool s3_probe(struct s3_engine *x, const struct s3_place *p, bool quick, struct s3_facts *out,
+	      struct err *e)
 {
 	struct probe b;
 	struct s3_op op;
 	prepare(&b, x, p);
 	*out = (struct s3_facts){0};
-	bool ok = put(&b, HONEST, &op, e);
+	bool ok = put(&b, quick ? QUICK : HONEST, &op, e);
 	if (ok) {
 		out->etag_is_md5 = is_md5(&b, op.res->want[S3_WANT_ETAG]);
 		s3_clock_skew(op.res, sys_wall_ms(), &out->skew_ms);

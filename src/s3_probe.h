@@ -10,10 +10,11 @@
 
 /*
  * Asks some ten small requests and waits for them. False when objects could not be stored there: *e
- * is one line that says what is wrong (ERR_BUSY: the server cannot be reached now).
+ * is one line that says what is wrong (ERR_BUSY: the server cannot be reached now; `quick`: the
+ * first request is not tried again).
  */
-[[nodiscard]] bool s3_probe(struct s3_engine *x, const struct s3_place *p, struct s3_facts *out,
-			    struct err *e);
+[[nodiscard]] bool s3_probe(struct s3_engine *x, const struct s3_place *p, bool quick,
+			    struct s3_facts *out, struct err *e);
 
 /* Whether one small object can be stored now. */
 [[nodiscard]] bool s3_probe_write(struct s3_engine *x, struct err *e);

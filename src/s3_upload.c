@@ -72,6 +72,18 @@ struct s3_object s3_upload_object(const struct s3_upload *u, const char *md5)
 				  .only_new = u->target->facts.only_new};
 }
 
+bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected)
+{
+	if (!u->target->facts.etag_is_md5)
+		return true;
+	size_t n = strlen(etag);
+	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"') {
+		etag++;
+		n -= 2;
+	}
+	return n == strlen(expected) && strncmp(etag, expected, n) == 0;
+}
+
 /* "a/b.pdf" as "a/b-0123abcd.pdf". */
 static char *other_key(const char *key, const char *sha256)
 {
@@ -104,12 +116,16 @@ static void got_head(struct s3_op *op)
 		s3_upload_end(u, &op->verdict.err);
 		return;
 	}
-	if (op->res->content_length == body->size &&
-	    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0) {
+	bool same = op->res->content_length == body->size &&
+		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
+	if (u->ours)
+		same = same && s3_upload_etag_is(u, op->res->want[S3_WANT_ETAG], u->etag);
+	if (same) {
 		s3_upload_end(u, NULL);
 		return;
 	}
-	if (u->ours) { /* completed from an older upload, which was begun with other facts */
+	if (u->ours) { /* completed from an older upload that was begun with other facts, or wrong
+			*/
 		s3_upload_wrong(u);
 		return;
 	}
@@ -174,18 +190,6 @@ static void absent_after_all(struct s3_upload *u)
 	fail(&e, ERR_BUSY, "the S3 server says that %s is taken, and that it is not there",
 	     u->put->key);
 	s3_upload_end(u, &e);
-}
-
-bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected)
-{
-	if (!u->target->facts.etag_is_md5)
-		return true;
-	size_t n = strlen(etag);
-	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"') {
-		etag++;
-		n -= 2;
-	}
-	return n == strlen(expected) && strncmp(etag, expected, n) == 0;
 }
 
 static void got_put(struct s3_op *op)

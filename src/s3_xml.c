@@ -237,14 +237,14 @@ void s3_list_release(struct s3_list *l)
 	*l = (struct s3_list){0};
 }
 
-/* One fact of an answer with this root; NULL when it is not there. */
+/* One fact of an answer with this root: "" when it is not said, NULL when it is no such answer. */
 static char *read_one(const char *body, size_t len, const char *root, bool etag)
 {
 	struct reader r;
-	char **at = etag ? &r.etag : &r.upload_id, *value = NULL;
-	if (read_xml(body, len, &r) && strcmp(r.root, root) == 0 && !r.errors && *at && **at) {
-		value = *at;
-		*at = NULL;
+	char *value = NULL;
+	if (read_xml(body, len, &r) && strcmp(r.root, root) == 0 && !r.errors) {
+		const char *said = etag ? r.etag : r.upload_id;
+		value = xstrdup(said ? said : "");
 	}
 	reader_release(&r);
 	return value;
@@ -252,7 +252,11 @@ static char *read_one(const char *body, size_t len, const char *root, bool etag)
 
 char *s3_read_upload_id(const char *body, size_t len)
 {
-	return read_one(body, len, "InitiateMultipartUploadResult", false);
+	char *id = read_one(body, len, "InitiateMultipartUploadResult", false);
+	if (id && *id)
+		return id;
+	xfree(id);
+	return NULL;
 }
 
 char *s3_read_completed(const char *body, size_t len)

@@ -52,8 +52,8 @@ void s3_list_release(struct s3_list *l);
 /* CreateMultipartUpload: the id (owned), NULL when there is none. */
 char *s3_read_upload_id(const char *body, size_t len);
 
-/* CompleteMultipartUpload: the new object's ETag without quotes (owned), NULL when there is none.
- * A 200 may hold an <Error> instead. */
+/* CompleteMultipartUpload: the new object's ETag without quotes (owned), "" when the server does
+ * not say it (radosgw 16), NULL when this is no such answer: a 200 may hold an <Error> instead. */
 char *s3_read_completed(const char *body, size_t len);
 
 /* DeleteObjects: how many of the keys could not be deleted, and the first reason. -1: unreadable.

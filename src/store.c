@@ -16,12 +16,13 @@
 
 static const struct store_ops *const drivers[] = {&store_dir, &store_s3};
 
-struct store *store_open(const struct config *c, const char *url, bool write, struct err *e)
+struct store *store_open(const struct config *c, const char *url, enum store_mode mode,
+			 struct err *e)
 {
 	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
 		size_t n = strlen(drivers[i]->scheme);
 		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
-			return drivers[i]->open(c, url + n + 1, write, e);
+			return drivers[i]->open(c, url + n + 1, mode, e);
 	}
 	fail(e, ERR_INPUT,
 	     "store_url: no driver for '%.*s': must be dir:PATH or s3://BUCKET/PREFIX",

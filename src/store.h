@@ -38,10 +38,17 @@ typedef bool store_sink(void *arg, const void *data, size_t len, struct err *e);
 
 struct store;
 
+enum store_mode {
+	STORE_READ,  /* nothing is created */
+	STORE_WRITE, /* objects will be put */
+	STORE_SERVE, /* the same; a store that does not answer now may do so later */
+};
+
 struct store_ops {
 	const char *scheme;
-	/* `where` is what follows the scheme. With `write`, creates or probes what is needed. */
-	struct store *(*open)(const struct config *c, const char *where, bool write, struct err *e);
+	/* `where` is what follows the scheme. Creates or probes what putting needs. */
+	struct store *(*open)(const struct config *c, const char *where, enum store_mode mode,
+			      struct err *e);
 	/* Stores n objects durably, as one group; each put tells its own fate. NULL if `start` is
 	 * there. */
 	void (*put)(struct store *, struct put **puts, size_t n);
@@ -89,7 +96,8 @@ struct store {
 extern const struct store_ops store_dir, store_s3;
 
 /* "dir:PATH" or "s3://...". The settings are borrowed for the store's life. NULL on failure. */
-struct store *store_open(const struct config *c, const char *url, bool write, struct err *e);
+struct store *store_open(const struct config *c, const char *url, enum store_mode mode,
+			 struct err *e);
 void store_close(struct store *s); /* accepts NULL; nothing may be under way */
 
 /* Stores n objects and waits for all. */

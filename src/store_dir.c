@@ -47,8 +47,10 @@ static void sweep(const char *tmp)
 	closedir(d);
 }
 
-static struct store *open_dir(const struct config *c, const char *where, bool write, struct err *e)
+static struct store *open_dir(const struct config *c, const char *where, enum store_mode mode,
+			      struct err *e)
 {
+	bool write = mode != STORE_READ;
 	(void)c;
 	char *tmp = xasprintf("%s/tmp", where);
 	struct store_dir *s = NULL;

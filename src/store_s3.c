@@ -79,11 +79,12 @@ static void remember(struct store_s3 *s)
 	xfree(text);
 }
 
-static bool ask_facts(struct store_s3 *s, struct err *e)
+/* `quick`: an answer that does not come is not waited for again. */
+static bool ask_facts(struct store_s3 *s, bool quick, struct err *e)
 {
 	struct s3_facts f;
 	struct buf line;
-	if (!s3_probe(s->engine, &s->place, &f, e))
+	if (!s3_probe(s->engine, &s->place, quick, &f, e))
 		return false;
 	s->target.facts = f;
 	remember(s);
@@ -95,12 +96,12 @@ static bool ask_facts(struct store_s3 *s, struct err *e)
 }
 
 /* Makes the facts known, by memory or by asking. */
-static bool find_facts(struct store_s3 *s, bool anew, struct err *e)
+static bool find_facts(struct store_s3 *s, bool anew, bool quick, struct err *e)
 {
 	bool ok = true;
 	pthread_mutex_lock(&s->lock);
 	if (anew || !atomic_load(&s->probed)) {
-		ok = (!anew && recall(s)) || ask_facts(s, e);
+		ok = (!anew && recall(s)) || ask_facts(s, quick, e);
 		atomic_store(&s->probed, ok);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -142,7 +143,8 @@ static char *place_words(const struct store_s3 *s)
 	return buf_detach(&b);
 }
 
-static struct store *open_s3(const struct config *c, const char *where, bool write, struct err *e)
+static struct store *open_s3(const struct config *c, const char *where, enum store_mode mode,
+			     struct err *e)
 {
 	struct store_s3 *s = xcalloc(1, sizeof *s);
 	s->base.ops = &store_s3;
@@ -160,8 +162,8 @@ static struct store *open_s3(const struct config *c, const char *where, bool wri
 	s->probe_file = xasprintf("%s/store-probe-%.8s.json", c->data_dir, name);
 	s->target = (struct s3_target){.engine = s->engine, .place = &s->place, .config = c};
 	struct err why = {0};
-	if (write && !find_facts(s, false, &why)) {
-		if (why.kind != ERR_BUSY) {
+	if (mode != STORE_READ && !find_facts(s, false, mode == STORE_SERVE, &why)) {
+		if (why.kind != ERR_BUSY || mode == STORE_WRITE) {
 			*e = why;
 			close_s3(&s->base);
 			return NULL;
@@ -327,7 +329,7 @@ static bool check_s3(struct store *base, struct err *e)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
 	if (!atomic_load(&s->probed))
-		return find_facts(s, false, e);
+		return find_facts(s, false, true, e);
 	if (atomic_load(&s->trouble)) {
 		if (!s3_probe_write(s->engine, e))
 			return false;
@@ -366,7 +368,7 @@ static void describe_s3(struct store *base, struct buf *out)
 
 static bool probe_s3(struct store *base, struct err *e)
 {
-	return find_facts((struct store_s3 *)base, true, e);
+	return find_facts((struct store_s3 *)base, true, false, e);
 }
 
 static void facts_s3(struct store *base, struct buf *out)

@@ -234,8 +234,8 @@ void worker_wind_up(struct worker *w, enum worker_end end)
 	struct put *p;
 	worker_settle(w);
 	flow_cut_transfers(&w->flow);
-	/* Whoever was told to stop does not wait for a store that hangs. */
-	bool may_cut = end == WORKER_STOPPED && w->o.store->ops->cut;
+	/* Neither a stop nor trouble waits for a store that hangs. */
+	bool may_cut = (end == WORKER_STOPPED || end == WORKER_TROUBLE) && w->o.store->ops->cut;
 	while ((p = putter_done(w->putter, may_cut ? LAST_PUTS_MS : -1)) || w->flow.storing) {
 		if (p)
 			flow_stored(&w->flow, p);

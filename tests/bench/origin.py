@@ -36,6 +36,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def wait_for_port(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError("nginx did not start")
+
+
 def check_digits(n):
     return 98 - int(n[:7] + n[9:] + "00") % 97
 
@@ -83,13 +93,7 @@ class Origin:
             f.write(CONF.format(dir=folder, port=self.port, user="user root; " if os.getuid() == 0 else ""))
         self.proc = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", conf], stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{self.port}"
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError("nginx did not start")
+        wait_for_port(self.port)
 
     def urls(self):
         return [f"{self.url}/documentos/{u}" for u in self.ids]

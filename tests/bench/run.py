@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""autos beside curl --parallel, rclone and aria2c: the same files, the same origin, one run; and its
-service under load (service.py).
+"""autos beside curl --parallel, rclone and aria2c: the same files, the same origin, one run; into S3
+beside rclone (s3.py); and its service under load (service.py).
 
 Each round runs every tool once, in turn, so that a noisy neighbour hits all of them. Medians and
 ratios are printed; nothing is asserted.
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import s3  # noqa: E402
 import service  # noqa: E402
 from origin import Origin  # noqa: E402
 
@@ -116,7 +117,7 @@ def memory(documents, size, scratch):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("part", nargs="?", choices=["downloads", "service"], help="default: both")
+    p.add_argument("part", nargs="?", choices=["downloads", "s3", "service"], help="default: all")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--parallel", type=int, default=32, help="downloads: files at once")
     p.add_argument("--seconds", type=int, default=3, help="service: length of one measurement")
@@ -134,6 +135,9 @@ def main():
         compare("40 documents of 20 MB", 40, 20_000_000, a.parallel, a.rounds, a.scratch)
     if wanted("downloads", "memory"):
         memory(32, 200_000_000, a.scratch)
+    sizes = [name for name in ("small", "large") if wanted("s3", name)]
+    if sizes:
+        s3.run(a.rounds, a.parallel, measure, a.scratch, sizes)
     parts = [name for name in ("speed", "queue") if wanted("service", name)]
     if parts:
         service.measure(a.rounds, a.seconds, parts, a.scratch)

@@ -84,7 +84,7 @@ static inline void rig_open(struct rig *r, const char *const *settings)
 	rig_config(r, settings);
 	r->work = (struct api_work){.limit = 3, .token_expires_ms = -1, .turned_ms = sys_wall_ms()};
 	r->ledger = ledger_open(r->config.database_url, &e);
-	r->store = r->ledger ? store_open(&r->config, r->config.store_url, true, &e) : NULL;
+	r->store = r->ledger ? store_open(&r->config, r->config.store_url, STORE_WRITE, &e) : NULL;
 	if (!r->store)
 		die("rig: %s", e.text);
 	struct api_options o = {.config = &r->config,

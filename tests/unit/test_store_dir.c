@@ -41,7 +41,7 @@ static int setup(void **state)
 	r->url = xasprintf("dir:%s", r->root);
 	r->spools = xasprintf("%s/spool", r->dir);
 	assert_int_equal(mkdir(r->spools, 0700), 0);
-	r->store = store_open(NULL, r->url, true, &e);
+	r->store = store_open(NULL, r->url, STORE_WRITE, &e);
 	assert_non_null(r->store);
 	*state = r;
 	return 0;
@@ -507,12 +507,12 @@ static void test_sweep_at_open(void **state)
 	scratch_write(left, "half", 4);
 	scratch_write(other, "mine", 4);
 	/* A reader sweeps nothing: a writer may be at work. */
-	r->store = store_open(NULL, r->url, false, &e);
+	r->store = store_open(NULL, r->url, STORE_READ, &e);
 	assert_non_null(r->store);
 	assert_int_equal(in_tmp(r), 2);
 	holds(r, "a/b", "x", 1);
 	store_close(r->store);
-	r->store = store_open(NULL, r->url, true, &e);
+	r->store = store_open(NULL, r->url, STORE_WRITE, &e);
 	assert_non_null(r->store);
 	assert_int_equal(access(left, F_OK), -1);
 	assert_int_equal(access(other, F_OK), 0);
@@ -527,27 +527,27 @@ static void test_open_errors(void **state)
 	struct err e = {0};
 	char *file = xasprintf("%s/file", r->dir), *url = xasprintf("dir:%s/objects", file);
 	scratch_write(file, "x", 1);
-	assert_null(store_open(NULL, url, true, &e));
+	assert_null(store_open(NULL, url, STORE_WRITE, &e));
 	assert_true(e.kind == ERR_FAIL || e.kind == ERR_INPUT);
 	assert_says(&e, "store_url");
 	assert_says(&e, file);
-	assert_null(store_open(NULL, "gs://bucket", true, &e));
+	assert_null(store_open(NULL, "gs://bucket", STORE_WRITE, &e));
 	assert_error(&e, ERR_INPUT);
 	assert_says(&e, "gs");
 	struct config c;
 	config_init(&c);
-	assert_null(store_open(&c, "s3:bucket", true, &e));
+	assert_null(store_open(&c, "s3:bucket", STORE_WRITE, &e));
 	assert_error(&e, ERR_INPUT);
 	assert_says(&e, "s3");
-	assert_null(store_open(&c, "s3://key:hunter2@host", true, &e));
+	assert_null(store_open(&c, "s3://key:hunter2@host", STORE_WRITE, &e));
 	config_release(&c);
 	assert_null(strstr(e.text, "hunter2"));
-	assert_null(store_open(NULL, "", true, &e));
+	assert_null(store_open(NULL, "", STORE_WRITE, &e));
 	assert_error(&e, ERR_INPUT);
 	store_close(NULL);
 	/* A reader needs no folder and makes none. */
 	char *none = xasprintf("dir:%s/none", r->dir);
-	struct store *s = store_open(NULL, none, false, &e);
+	struct store *s = store_open(NULL, none, STORE_READ, &e);
 	struct seen seen = {0};
 	assert_non_null(s);
 	assert_false(store_read(s, "a/b", gather, &seen, &e));

@@ -57,7 +57,7 @@ static int setup(void **state)
 	r->url = xasprintf("dir:%s", r->root);
 	r->spools = xasprintf("%s/spool", r->dir);
 	assert_int_equal(mkdir(r->spools, 0700), 0);
-	r->store = store_open(NULL, r->url, true, &e);
+	r->store = store_open(NULL, r->url, STORE_WRITE, &e);
 	assert_non_null(r->store);
 	*state = r;
 	return 0;
@@ -216,8 +216,8 @@ static void test_erase_together(void **state)
 	struct err e;
 	pthread_barrier_t start;
 	char key[40], *folder = xasprintf("%s/p/1", r->root);
-	second =
-		store_open(NULL, r->url, true, &e); /* with a lock of its own, as another process */
+	second = store_open(NULL, r->url, STORE_WRITE,
+			    &e); /* with a lock of its own, as another process */
 	assert_non_null(second);
 	assert_int_equal(pthread_barrier_init(&start, NULL, 2), 0);
 	assert_true(put(r, "p/2/a", "x", 1, &e));

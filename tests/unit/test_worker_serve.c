@@ -94,7 +94,7 @@ static int setup(void **state)
 	configure(r, "portal_pace", "0");
 	configure(r, "portal_pause_max", "100ms");
 	r->ledger = ledger_open(r->config.database_url, &e);
-	r->store = store_open(&r->config, r->config.store_url, true, &e);
+	r->store = store_open(&r->config, r->config.store_url, STORE_WRITE, &e);
 	r->reader = db_open(r->config.database_url, DB_READ, &e);
 	assert_true(r->ledger && r->store && r->reader);
 	atomic_store(&broken, false);
