@@ -64,7 +64,7 @@ static bool token_fails(struct remote *r, struct err *e)
 	struct err ignored;
 	size_t i;
 	bool fails = false;
-	if (!r->control || !control_ask(r->control, "GET", "/readyz", NULL, &answer, &ignored))
+	if (!control_ask(r->control, "GET", "/readyz", NULL, &answer, &ignored))
 		return false;
 	checks = json_object_get(answer, "checks");
 	json_array_foreach(checks, i, one)

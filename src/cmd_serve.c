@@ -173,10 +173,12 @@ static bool join_fleet(struct service *s, const char *role, struct err *e)
 
 static bool start(struct service *s, const char *role, struct err *e)
 {
-	if (!open_parts(s, e) || !join_fleet(s, role, e))
+	if (!open_parts(s, e))
 		return false;
 	s->server = server_start(s->config, s->api, e);
 	if (!s->server)
+		return false;
+	if (!join_fleet(s, role, e))
 		return false;
 	if (s->worker && pthread_create(&s->thread, NULL, worker_main, s) != 0)
 		return fail(e, ERR_FAIL, "cannot start a thread");

@@ -292,12 +292,6 @@ static int run_jobs(struct work *w, struct err *e)
 		if (!ask(w, i, e))
 			return EXIT_TROUBLE;
 	enum worker_end end = worker_run(w->worker, w->jobs, w->njobs, e);
-	/* What other processes work on is awaited. */
-	if (end == WORKER_DONE && w->shared) {
-		struct remote r = {.db = w->db, .progress = &p, .caught = &caught};
-		if (!remote_watch(&r, w->watched, w->njobs, e))
-			end = caught ? WORKER_STOPPED : WORKER_TROUBLE;
-	}
 	progress_end(&p);
 	return status_of_end(end);
 }

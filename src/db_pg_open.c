@@ -73,6 +73,8 @@ bool pg_refused(struct db_pg *db, const PGresult *r, struct err *e)
 	db->base.transient = is_transient(state) && !readonly;
 	if (strcmp(state, "53100") == 0)
 		fail(e, ERR_FAIL, "database: the disk is full (%s)", text);
+	else if (db->mode == DB_READ && strcmp(state, "42P01") == 0)
+		fail(e, ERR_ABSENT, "no database yet: it has no tables of this program's");
 	else
 		fail(e, db->base.transient ? ERR_BUSY : ERR_FAIL, "database: %s (%s)", text, state);
 	if (ends_connection(db, state))

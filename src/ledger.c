@@ -273,11 +273,11 @@ void ledger_close(struct ledger *l)
 
 void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg)
 {
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->telling);
 	assert(l->nwatchers < WATCHERS_MAX);
 	l->watchers[l->nwatchers].fn = fn;
 	l->watchers[l->nwatchers++].arg = arg;
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->telling);
 }
 
 void ledger_tell(struct ledger *l, const struct db_note *notes, size_t n)

@@ -47,7 +47,7 @@ void ledger_close(struct ledger *l);
 /* Waits until everything that was submitted is over. */
 void ledger_flush(struct ledger *l);
 
-/* At most 6; while no write is under way. */
+/* At most 6. */
 void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg);
 
 /* Tells the watchers what another process committed. From any thread but a watcher's. */

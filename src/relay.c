@@ -118,11 +118,12 @@ bool relay_new(const char *url, struct ledger *l, struct relay **out, struct err
 		return true;
 	struct relay *r = xcalloc(1, sizeof *r);
 	r->ledger = l;
+	r->missed = true; /* whatever was committed before we listened */
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake < 0)
 		die("no eventfd");
 	r->db = db_open(url, DB_WRITE, e);
-	if (!r->db || !change_listen(r->db, e) || !read_changes(r, e)) {
+	if (!r->db || !change_listen(r->db, e)) {
 		db_close(r->db);
 		close(r->wake);
 		xfree(r);

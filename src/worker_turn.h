@@ -26,6 +26,7 @@ struct worker {
 	struct db *db;       /* for reading */
 	const int64_t *jobs; /* worker_run: borrowed for its time */
 	size_t njobs, next_job;
+	bool *elsewhere; /* by job: another process has it now */
 	struct account account;
 	struct http *http;
 	struct putter *putter;

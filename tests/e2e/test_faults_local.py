@@ -369,6 +369,7 @@ def damage_length(data, rng):
     del data[len(data) // 3:]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("damage", [damage_header, damage_page, damage_all, damage_most, damage_length])
 def test_database_damaged(make_autos, portal, number, damage):
     autos = make_autos(portal)
@@ -390,6 +391,7 @@ def test_database_damaged(make_autos, portal, number, damage):
     lib.check_invariants(autos, portal)
 
 
+@pytest.mark.sqlite
 def test_database_pages_damaged(make_autos, portal, number):
     """Any page full of noise: a line or a good end, never a crash."""
     autos = make_autos(portal)
@@ -425,6 +427,7 @@ def test_settings_are_folders(make_autos, portal, number):
 # ---- what a killed run leaves ----
 
 
+@pytest.mark.sqlite
 def test_wal_is_recovered(make_autos, portal, number):
     """What was committed lives in the WAL of a killed run, and the next run has it."""
     autos, truth = make_autos(portal), crash.Truth(portal, [number])
@@ -442,6 +445,7 @@ def test_wal_is_recovered(make_autos, portal, number):
     assert not wal.exists() or wal.stat().st_size == 0
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("wal", ["missing", "empty", "noise", "half"])
 def test_wal_is_lost(make_autos, portal, number, wal):
     """Without its WAL the database is older, but whole; what it lost is fetched again."""

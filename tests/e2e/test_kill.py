@@ -152,6 +152,7 @@ def test_stopped_longer_than_its_lease(make_autos, make_sim):
     assert autos.one("SELECT COUNT(*) FROM job") == 1
 
 
+@pytest.mark.sqlite
 def test_second_process_while_stopped(make_autos, make_sim):
     """A stopped writer still holds the database: a second one is refused, readers are not."""
     sim = make_sim("--cases", 1, "--documents", 40, "--latency", 30)
