@@ -7,7 +7,7 @@ test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonsche
 	ceph-mon ceph-osd radosgw python3-boto3 awscli s3cmd rclone"
 may_lack="ceph-mon ceph-osd radosgw" # not built for every architecture: the tests say what they leave out
 fuzz="clang libclang-rt-14-dev"
-bench="curl rclone aria2 nginx-light wrk python3 ceph-mon ceph-osd radosgw python3-boto3"
+bench="curl rclone aria2 nginx-light wrk python3 ceph-mon ceph-osd radosgw python3-boto3 postgresql"
 
 want=""
 for set in "$@"; do

@@ -86,6 +86,7 @@ def main():
     p.add_argument("--only", choices=["lint", "unit", "fuzz", "e2e"])
     p.add_argument("-k", help="pytest's -k for the e2e suite")
     p.add_argument("--store", choices=["dir", "s3", "both"], help="what stands behind every e2e test, not only the chosen ones")
+    p.add_argument("--database", choices=["sqlite", "postgres", "both"], help="what stands behind every e2e test")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="parallel e2e tests")
     p.add_argument("--timeout", type=int, default=2400, help="seconds for the e2e suite")
     args = p.parse_args()
@@ -97,7 +98,8 @@ def main():
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
     for name in list(env):  # the settings of whoever runs the tests are not theirs
-        if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name != "AUTOS_BUILD":
+        if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name not in ("AUTOS_BUILD", "AUTOS_FLEET_KILLS",
+                                                                             "AUTOS_SEED"):
             del env[name]
     env.pop("DATABASE_URL", None)
 

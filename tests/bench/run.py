@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fleet  # noqa: E402
 import s3  # noqa: E402
 import service  # noqa: E402
 from origin import Origin  # noqa: E402
@@ -117,13 +118,13 @@ def memory(documents, size, scratch):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("part", nargs="?", choices=["downloads", "s3", "service"], help="default: all")
+    p.add_argument("part", nargs="?", choices=["downloads", "s3", "service", "fleet"], help="default: all")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--parallel", type=int, default=32, help="downloads: files at once")
     p.add_argument("--seconds", type=int, default=3, help="service: length of one measurement")
     p.add_argument("--scratch", help="where everything is written (default: the temporary directory for downloads, "
                                      "build for the service)")
-    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue"])
+    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue", "database"])
     a = p.parse_args()
 
     def wanted(part, name):
@@ -141,6 +142,8 @@ def main():
     parts = [name for name in ("speed", "queue") if wanted("service", name)]
     if parts:
         service.measure(a.rounds, a.seconds, parts, a.scratch)
+    if wanted("fleet", "database"):
+        fleet.main()
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config, items):
     chosen = config.getoption("store")
     left_out = {i for i in items if chosen == "s3" and i.get_closest_marker("folder")
                 or chosen == "dir" and "s3" in i.fixturenames
-                or not chosen and only_on_folder(i)}
+                or not chosen and (only_on_folder(i) or is_doubled(i))}
     items[:] = [i for i in items if i not in left_out]
 
 
@@ -96,6 +96,13 @@ def only_on_folder(item):
     params = item.callspec.params if hasattr(item, "callspec") else {}
     mark = item.get_closest_marker("both")
     return params.get("store_kind") == "s3" and any(params[name] not in values for name, values in mark.kwargs.items())
+
+
+def is_doubled(item):
+    """S3 and PostgreSQL together: one file of tests shows that they do not mind each other."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    together = params.get("store_kind") == "s3" and params.get("database_kind") == "postgres"
+    return together and item.path.name != "test_everything.py"
 
 
 @pytest.fixture(scope="module")

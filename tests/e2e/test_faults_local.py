@@ -138,6 +138,7 @@ def stored_documents(autos):
 # ---- full disks ----
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("size", ["16K", "64K", "200K", "300K", "500K", "1M", "2M", "4M"])
 def test_data_disk_full(make_autos, make_disk, portal, number, size):
     autos, disk, truth = make_autos(portal), make_disk(size), crash.Truth(portal, [number])
@@ -246,6 +247,7 @@ def test_few_descriptors(make_autos, portal, number, limit):
     finish(autos, portal, number, truth)
 
 
+@pytest.mark.sqlite
 def test_descriptors_and_threads(make_autos, make_sim):
     """As many at the end of a long run as at its start."""
     sim = make_sim()
@@ -409,6 +411,7 @@ def test_database_pages_damaged(make_autos, portal, number):
                 crash.check_error(result)
 
 
+@pytest.mark.sqlite
 def test_settings_are_folders(make_autos, portal, number):
     """A file where a folder is needed, a folder where a file is needed."""
     autos = make_autos(portal)

@@ -15,6 +15,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.databases
+
 SHARES = 8  # parts of the campaign, so that they run side by side
 KILLS = int(os.environ.get("KILLS", 64 if crash.SANITIZER else 208))
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))

@@ -269,6 +269,7 @@ def test_two_services(make_sim, make_service):
     assert service.run("key", "list", check=0).status == 0  # its socket is still there
 
 
+@pytest.mark.sqlite
 def test_service_and_get_at_the_same_time(make_sim, make_service):
     """While `autos get` works alone, a service is refused; the other way round it helps."""
     sim = make_sim("--cases", 1, "--documents", 12, "--size", 20000, script="binario drip=2000/100\n")

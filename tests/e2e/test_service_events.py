@@ -14,6 +14,8 @@ import pytest
 import lib
 import swarm
 
+pytestmark = pytest.mark.databases
+
 SETTINGS = {"rate_limit": 0, "rate_limit_anonymous": 0, "connections_per_address": 0}
 
 

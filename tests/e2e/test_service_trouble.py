@@ -11,7 +11,7 @@ import lib
 from test_faults_local import make_disk  # noqa: F401 - a fixture
 
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.databases]
 
 
 def numbers(sim, n):
