@@ -6,8 +6,9 @@
  * words that differ stand in a statement as marks, %SERIAL%, %UNLOGGED%, %SKIP_LOCKED% and
  * %LOCK%, and each driver has its own for them.
  *
- * Every call ends: a connection that is lost or does not answer in time is an error, ERR_BUSY, and
- * the next call outside a transaction makes a new one.
+ * Every call ends: a connection that is lost or does not answer in time is an error (`transient`;
+ * ERR_BUSY for whoever writes, ERR_FAIL for whoever reads), and the next call outside a transaction
+ * makes a new one.
  */
 #ifndef AUTOS_DB_H
 #define AUTOS_DB_H
@@ -74,6 +75,7 @@ struct db_ops {
 	const char *skip_locked; /* behind a SELECT: takes its rows, except those others have */
 	const char *lock;        /* behind a SELECT: takes its rows, waiting for others */
 	const char *columns;     /* statement: names of the columns of table $1, in order */
+	const char *tables;      /* statement: a row when there is any table; NULL: open() knows */
 	const char *schema_lock; /* statement: one migration at a time, to the transaction's end */
 	bool exclusive; /* whoever opened it for writing is alone: leases of others are dead */
 };

@@ -60,7 +60,7 @@ static bool await_result(struct db_pg *db, int64_t end, struct err *e)
 		if (n <= 0) {
 			pg_drop(db);
 			db->base.transient = true;
-			return fail(e, ERR_BUSY, "database: no answer in time");
+			return fail(e, pg_away(db), "database: no answer in time");
 		}
 		if (!PQconsumeInput(db->link))
 			return pg_lost(db, "receiving", e);
@@ -264,7 +264,7 @@ static bool have_link(struct db_pg *db, struct err *e)
 	if (db->link)
 		return true;
 	db->base.transient = true;
-	return fail(e, ERR_BUSY, "database: the connection was lost");
+	return fail(e, pg_away(db), "database: the connection was lost");
 }
 
 static bool run_one(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
@@ -453,5 +453,6 @@ const struct db_ops db_pg = {
 	.lock = "FOR NO KEY UPDATE",
 	.columns = "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE"
 		   " table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
+	.tables = "SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL",
 	.schema_lock = "SELECT pg_advisory_xact_lock(7423199, hashtext(current_schema()))",
 };

@@ -54,6 +54,8 @@ bool pg_connect(struct db_pg *db, struct err *e);
 void pg_drop(struct db_pg *db);
 /* Gives it up and says so, with what libpq said. */
 bool pg_lost(struct db_pg *db, const char *what, struct err *e);
+/* What a failure is that waiting may end. */
+enum err_kind pg_away(const struct db_pg *db);
 /* The server refused a statement. */
 bool pg_refused(struct db_pg *db, const PGresult *r, struct err *e);
 

@@ -37,6 +37,12 @@ static bool is_transient(const char *state)
 	return strncmp(state, "08", 2) == 0;
 }
 
+/* Whoever only reads is told of a failure of ours: "busy" is what others say of a case. */
+enum err_kind pg_away(const struct db_pg *db)
+{
+	return db->mode == DB_READ ? ERR_FAIL : ERR_BUSY;
+}
+
 /* After these the connection is of no use any more. */
 static bool ends_connection(const struct db_pg *db, const char *state)
 {
@@ -73,10 +79,9 @@ bool pg_refused(struct db_pg *db, const PGresult *r, struct err *e)
 	db->base.transient = is_transient(state) && !readonly;
 	if (strcmp(state, "53100") == 0)
 		fail(e, ERR_FAIL, "database: the disk is full (%s)", text);
-	else if (db->mode == DB_READ && strcmp(state, "42P01") == 0)
-		fail(e, ERR_ABSENT, "no database yet: it has no tables of this program's");
 	else
-		fail(e, db->base.transient ? ERR_BUSY : ERR_FAIL, "database: %s (%s)", text, state);
+		fail(e, db->base.transient ? pg_away(db) : ERR_FAIL, "database: %s (%s)", text,
+		     state);
 	if (ends_connection(db, state))
 		pg_drop(db);
 	return false;
@@ -89,7 +94,8 @@ bool pg_lost(struct db_pg *db, const char *what, struct err *e)
 		one_line(PQerrorMessage(db->link), text, sizeof text);
 	pg_drop(db);
 	db->base.transient = true;
-	return fail(e, ERR_BUSY, "database: %s: %s", what, *text ? text : "the connection is lost");
+	return fail(e, pg_away(db), "database: %s: %s", what,
+		    *text ? text : "the connection is lost");
 }
 
 /* ---- Connections ---- */
@@ -164,7 +170,7 @@ static bool greet(struct db_pg *db, struct err *e)
 		one_line(PQerrorMessage(db->link), text, sizeof text);
 		pg_drop(db);
 		db->base.transient = true;
-		return fail(e, ERR_BUSY, "database: cannot connect: %s", text);
+		return fail(e, pg_away(db), "database: cannot connect: %s", text);
 	}
 	if (PQserverVersion(db->link) < SERVER_MIN) {
 		int version = PQserverVersion(db->link);
@@ -189,7 +195,7 @@ bool pg_connect(struct db_pg *db, struct err *e)
 	int64_t now = sys_mono_ms();
 	if (now < db->try_at) {
 		db->base.transient = true;
-		return fail(e, ERR_BUSY, "database: not connected; it is tried again shortly");
+		return fail(e, pg_away(db), "database: not connected; it is tried again shortly");
 	}
 	db->link = dial(db->url);
 	if (!db->link)

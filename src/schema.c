@@ -92,7 +92,12 @@ bool schema_migrate(struct db *db, int *from, struct err *e)
 bool schema_check(struct db *db, struct err *e)
 {
 	int found = 0;
-	if (!read_version(db, &found, e))
+	struct db_rows r = {0};
+	bool ok = !db->ops->tables || db_run(db, db->ops->tables, NULL, 0, &r, e);
+	if (ok && db->ops->tables && r.rows == 0)
+		ok = fail(e, ERR_ABSENT, "no database yet: it has no tables");
+	db_rows_release(&r);
+	if (!ok || !read_version(db, &found, e))
 		return false;
 	if (found > SCHEMA_VERSION)
 		return too_new(found, e);

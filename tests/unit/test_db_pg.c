@@ -120,7 +120,8 @@ static void test_lost_reader(void **state)
 	assert_true(db_begin(reader, &e));
 	cut(r, reader);
 	assert_false(db_exec(reader, NULL, &e, "SELECT 1"));
-	assert_error(&e, ERR_BUSY);
+	assert_error(&e, ERR_FAIL);
+	assert_true(reader->transient);
 	db_rollback(reader);
 	assert_int_equal(number(reader, "SELECT COUNT(*) FROM t"), 0);
 	db_close(reader);
