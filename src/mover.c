@@ -12,6 +12,7 @@
 #include "walk.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -22,9 +23,10 @@ struct mover {
 	struct store *from, *to;
 	char *spool_dir;
 	_Atomic int64_t copied, there;
-	_Atomic bool away; /* the new store does not take anything: no use in going on */
+	_Atomic bool away; /* a store does not do anything more: no use in going on */
+	pthread_mutex_t lock;
+	struct err why; /* it is away; guarded by the lock */
 	struct mover_progress *progress;
-	struct err why;
 };
 
 static bool add_to_spool(void *arg, const void *data, size_t len, struct err *e)
@@ -99,6 +101,15 @@ static bool copy(struct mover *m, const struct doc_view *d, struct err *e)
 	return ok;
 }
 
+static void go_away(struct mover *m, const struct err *why)
+{
+	pthread_mutex_lock(&m->lock);
+	if (m->why.kind == ERR_NONE)
+		m->why = *why;
+	pthread_mutex_unlock(&m->lock);
+	atomic_store(&m->away, true);
+}
+
 static bool move_object(void *arg, const struct case_view *v, const struct doc_view *d,
 			struct err *e)
 {
@@ -111,7 +122,7 @@ static bool move_object(void *arg, const struct case_view *v, const struct doc_v
 	if (ok)
 		atomic_fetch_add(there ? &m->there : &m->copied, 1);
 	else if (e->kind == ERR_BUSY || e->kind == ERR_DENIED)
-		atomic_store(&m->away, true);
+		go_away(m, e);
 	return ok;
 }
 
@@ -122,11 +133,8 @@ static bool over(void *arg, const struct case_view *v, const struct walk_found *
 	for (size_t i = 0; i < v->ndocs; i++) {
 		if (found[i].result != WALK_BAD)
 			continue;
-		if (atomic_load(&m->away)) {
-			if (m->why.kind == ERR_NONE && strcmp(found[i].err.text, "not tried") != 0)
-				m->why = found[i].err;
+		if (atomic_load(&m->away))
 			continue;
-		}
 		p->failed++;
 		if (m->o->on_failure)
 			m->o->on_failure(m->o->arg, v->docs[i].object_key, &found[i].err);
@@ -143,6 +151,7 @@ bool mover_run(const struct mover_options *o, struct mover_progress *out, struct
 	struct mover m = {.o = o, .progress = out};
 	struct db *db = NULL;
 	*out = (struct mover_progress){0};
+	pthread_mutex_init(&m.lock, NULL);
 	m.spool_dir = xasprintf("%s/spool", o->config->data_dir);
 	bool ok = strcmp(o->from, o->to) != 0 ||
 		  fail(e, ERR_INPUT, "--from and --to are the same store");
@@ -164,6 +173,7 @@ bool mover_run(const struct mover_options *o, struct mover_progress *out, struct
 	store_close(m.to);
 	store_close(m.from);
 	db_close(db);
+	pthread_mutex_destroy(&m.lock);
 	xfree(m.spool_dir);
 	return ok;
 }

@@ -117,7 +117,10 @@ static struct code find_code(const char *name, int status, const struct s3_call 
 	for (size_t i = 0; *name && i < sizeof codes / sizeof *codes; i++)
 		if (strcmp(codes[i].name, name) == 0)
 			return codes[i];
-	return by_status(status, c);
+	struct code found = by_status(status, c);
+	if (*name) /* the server says more than we would guess from the status */
+		found.saying = SAY_CODE;
+	return found;
 }
 
 bool s3_clock_skew(const struct http_res *res, int64_t now_ms, int64_t *skew_ms)

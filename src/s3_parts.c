@@ -271,6 +271,10 @@ static void hash_part(struct s3_op *op)
 	int64_t from = (int64_t)s->part * u->part_size, len = length_of(u, s->part);
 	char sha256[65], hex[33], text[BASE64_SIZE(sizeof p->md5)];
 	struct err e;
+	if (u->failed.kind != ERR_NONE) { /* another part's, since this one's turn was given */
+		part_failed(s, &u->failed);
+		return;
+	}
 	if (!s3_upload_hash(u->put->body, from, len, p->md5, sha256, &e)) {
 		part_failed(s, &e);
 		return;
@@ -361,6 +365,11 @@ static void got_kept(struct s3_op *op)
 	struct s3_upload *u = op->owner;
 	struct s3_list l;
 	struct err ignored;
+	if (op->verdict.err.kind == ERR_BUSY) {
+		u->failed = op->verdict.err;
+		give_up(u);
+		return;
+	}
 	if (op->verdict.meaning != S3_GOOD ||
 	    !s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
 		xfree(u->id); /* not there, or not to be read: a new one */

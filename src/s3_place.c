@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART_MAX = 1024 };
+enum { PART_MAX = 1024, PORT_MAX = 65535 };
 
 /* Bucket names (S3 User Guide, "Bucket naming rules"); underscores and capitals, which old buckets
  * and other servers have, are let through. */
@@ -34,6 +34,27 @@ static bool is_region(const char *s)
 	return *s && strlen(s) <= 64 && strspn(s, allowed) == strlen(s);
 }
 
+/* HOST[:PORT] of n bytes; an IPv6 address stands in brackets. */
+static bool is_host(const char *s, size_t n)
+{
+	const char *letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	bool bracket = n && *s == '[';
+	size_t name = 0;
+	for (; name < n && (strchr(letters, s[name]) || strchr(bracket ? "[:." : ".-_", s[name]));)
+		name++;
+	if (bracket && (name < 3 || name == n || s[name++] != ']'))
+		return false;
+	if (name == 0 || name == n)
+		return name > 0;
+	int64_t port = 0;
+	for (size_t i = name + 1; i < n && port <= PORT_MAX; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+		port = port * 10 + (s[i] - '0');
+	}
+	return s[name] == ':' && port >= 1 && port <= PORT_MAX;
+}
+
 /* scheme://host[:port], nothing behind it. */
 static bool split_endpoint(const char *url, char **scheme, char **host)
 {
@@ -47,12 +68,8 @@ static bool split_endpoint(const char *url, char **scheme, char **host)
 	size_t len = strlen(h);
 	while (len && h[len - 1] == '/')
 		len--;
-	if (len == 0 || len > 255)
+	if (len > 255 || !is_host(h, len))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]",
-			    h[i]))
-			return false;
 	*scheme = xstrndup(url, n);
 	*host = xstrndup(h, len);
 	/* A default port is not sent in Host, so it must not be signed either. */
@@ -144,11 +161,11 @@ static bool find_host(struct s3_place *p, const struct config *c, const struct o
 	char *amazon = xasprintf("https://s3.%s.amazonaws.com", p->region);
 	bool ok = split_endpoint(*endpoint ? endpoint : amazon, &p->scheme, &p->host);
 	xfree(amazon);
-	if (!ok)
+	if (!ok) /* what holds a password is not repeated */
 		return fail(e, ERR_INPUT,
 			    "store_url: endpoint = %.80s: must be http://HOST[:PORT] or "
 			    "https://HOST[:PORT]",
-			    endpoint);
+			    strchr(endpoint, '@') ? "..." : endpoint);
 	if (!choose_style(p, o, *endpoint != '\0', e))
 		return false;
 	if (!p->path_style) {

@@ -241,8 +241,9 @@ static void begin(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
 	u->op.body = NULL;
-	if (u->put->body->size > u->target->config->s3_multipart_from)
-		s3_upload_look(u, s3_parts_begin);
+	bool large = u->put->body->size > u->target->config->s3_multipart_from;
+	if (large || !u->target->facts.only_new) /* the put itself would not find out */
+		s3_upload_look(u, large ? s3_parts_begin : put_whole);
 	else
 		put_whole(u);
 }

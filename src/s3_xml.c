@@ -23,8 +23,9 @@ struct reader {
 	char *upload_id, *etag; /* outside list elements */
 	char root[64];
 	int depth;
-	int item_depth; /* of the open list element, 0 = none */
-	struct buf text;
+	int item_depth;  /* of the open list element, 0 = none */
+	struct buf text; /* of the element that ends next */
+	bool cut;        /* it is longer */
 	bool bad;
 };
 
@@ -72,7 +73,9 @@ static void XMLCALL on_start(void *arg, const char *name, const char **attribute
 	struct reader *r = arg;
 	(void)attributes;
 	buf_clear(&r->text);
-	if (++r->depth > DEPTH_MAX || r->list.n == ITEMS_MAX) {
+	r->cut = false;
+	bool item = r->depth == 1 && is_item(name);
+	if (++r->depth > DEPTH_MAX || (item && r->list.n == ITEMS_MAX)) {
 		r->bad = true;
 		XML_StopParser(r->parser, XML_FALSE);
 		return;
@@ -81,7 +84,7 @@ static void XMLCALL on_start(void *arg, const char *name, const char **attribute
 		snprintf(r->root, sizeof r->root, "%.63s", name);
 	if (strcmp(name, "Error") == 0)
 		r->errors++;
-	if (r->depth == 2 && is_item(name)) {
+	if (item) {
 		add_item(&r->list);
 		r->item_depth = r->depth;
 	}
@@ -90,7 +93,9 @@ static void XMLCALL on_start(void *arg, const char *name, const char **attribute
 static void XMLCALL on_text(void *arg, const char *s, int len)
 {
 	struct reader *r = arg;
-	buf_add(&r->text, s, (size_t)len);
+	size_t room = TEXT_MAX - r->text.len, n = (size_t)len;
+	r->cut = r->cut || n > room;
+	buf_add(&r->text, s, n < room ? n : room);
 }
 
 /* No answer of S3 has a document type; entities are the way to make a small text a large one. */
@@ -156,10 +161,12 @@ static void XMLCALL on_end(void *arg, const char *name)
 {
 	struct reader *r = arg;
 	const char *text = buf_str(&r->text);
-	if (r->text.overflow) {
-		r->bad = true;
-	} else if (r->errors) {
+	/* An error may be long: a refused signature comes with all that was signed. What is read of
+	 * it is cut anyway; what is read of a list must be whole. */
+	if (r->errors) {
 		error_text(r, name, text);
+	} else if (r->cut) {
+		r->bad = true;
 	} else if (r->item_depth && r->depth == r->item_depth + 1) {
 		item_text(&r->list.items[r->list.n - 1], name, text);
 	} else if (r->depth == 2 && r->depth != r->item_depth) {
@@ -169,6 +176,7 @@ static void XMLCALL on_end(void *arg, const char *name)
 		r->item_depth = 0;
 	r->depth--;
 	buf_clear(&r->text);
+	r->cut = false;
 }
 
 /* ---- Reading ---- */
@@ -178,6 +186,11 @@ static bool read_xml(const char *body, size_t len, struct reader *r)
 {
 	*r = (struct reader){.list = {.next = xstrdup(""), .next_upload = xstrdup("")}};
 	buf_init(&r->text, TEXT_MAX);
+	/* Blanks keep a connection alive while the server works; XML allows none at the begin. */
+	while (len && strchr(" \t\r\n", *body) && *body) {
+		body++;
+		len--;
+	}
 	r->parser = XML_ParserCreate(NULL);
 	if (!r->parser)
 		die("expat: out of memory");

@@ -26,6 +26,10 @@ http {{
   server {{
     listen 127.0.0.1:{port}; root {dir}/www;
     dav_methods PUT DELETE; create_full_put_path on;
+    set $taken ""; # If-None-Match: *, as S3 servers obey it
+    if (-f $request_filename) {{ set $taken t; }}
+    if ($http_if_none_match = "*") {{ set $taken "${{taken}}n"; }}
+    if ($taken = tn) {{ return 412; }}
   }}
 }}
 """

@@ -149,8 +149,8 @@ def check_complete(autos, sim, numbers, status=0):
 
 
 def error_lines(err):
-    """The program's own lines on stderr: (errors, all others but the note that work is kept)."""
-    lines = [line for line in err.splitlines() if line]
+    """The program's own lines on stderr: (errors, all others but progress and the note that work is kept)."""
+    lines = [line for line in err.splitlines() if line and not re.match(r"\d+/\d+ documents  ", line)]
     errors = [line for line in lines if line.startswith("autos: ")]
     kept = "Everything stored so far is kept; the same command goes on from there."
     return errors, [line for line in lines if line not in errors and line != kept]

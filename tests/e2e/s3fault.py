@@ -95,14 +95,17 @@ class slow(Fault):
 
 
 class cut(Fault):
-    """The answer ends after n bytes of its body, with a closed connection."""
+    """The answer ends after n bytes of its body, with a closed connection; one without a body, in its head."""
 
     def __init__(self, n):
         self.n = n
 
     def reply(self, x, reply):
-        if reply.length == 0 or self.n == 0:
-            x.to_client(reply.head() if reply.length else reply.head()[:-4])
+        if reply.length == 0:  # then it is the head that is cut
+            x.to_client(reply.head()[:len(reply.head()) // 2])
+            raise Gone
+        if self.n == 0:
+            x.to_client(reply.head())
             raise Gone
 
     def reply_piece(self, x, at, data):
@@ -211,12 +214,10 @@ class corrupt_download(Fault):
     """One bit in the middle of the answer's body."""
 
     def reply(self, x, reply):
-        self.middle = reply.length // 2
-        if reply.short is not None:
-            reply.short = flip(reply.short, len(reply.short) // 2)
+        x.middle = (reply.length or 0) // 2
 
     def reply_piece(self, x, at, data):
-        return flip(data, self.middle - at)
+        return flip(data, x.middle - at)
 
 
 def flip(data, at):

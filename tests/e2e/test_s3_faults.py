@@ -93,8 +93,9 @@ def test_puts_never_work(make_autos, proxied, proxy, sim, name):
     result = autos.get(SMALL, timeout=2 * lib.PATIENCE)
     assert rule.hits >= 1
     stored = crash.committed(autos)
-    assert len(stored) <= 2 or name == "lose"
-    if name != "lose":  # there what is asked afterwards says that it is there, and it is
+    known = name in ("lose", "cut-head", "stall-reply")  # S3 has it, and says so when it is asked afterwards
+    assert len(stored) <= 2 or known
+    if result.status or not known:
         crash.check_error(result)
         assert autos.rows("SELECT state FROM job")[0][0] == "pending"
     assert autos.one("SELECT COUNT(*) FROM document WHERE state = 'failed'") == 0
@@ -121,7 +122,10 @@ def test_gets_never_work(make_autos, proxied, proxy, sim, place, name):
     if name != "etag":
         crash.check_error(result)
         verified = autos.run("verify", SMALL)
-        assert verified.status in (1, 3) and ("DAMAGED" in verified.out) == (name == "corrupt-download"), verified
+        if name == "corrupt-download":
+            assert verified.status == 3 and "DAMAGED" in verified.out, verified
+        else:  # not to be able to read is no damage
+            assert verified.status == 1 and "DAMAGED" not in verified.out, verified
     for path in autos.out.rglob("*"):
         if path.is_file() and path.name != "manifest.json":
             assert lib.sha256_file(path) in {p["sha256"] for p in sim.case(SMALL)["papers"]}
@@ -243,8 +247,8 @@ class Delayed(s3fault.Fault):
         self.slow.reply(x, reply)
 
 
-def busy_store(make_sim, make_autos, proxied, proxy, bad=(), **settings):
-    sim = make_sim("--cases", 2, "--documents", 150, "--size", 2000)
+def busy_store(make_sim, make_autos, proxied, proxy, documents=150, bad=(), **settings):
+    sim = make_sim("--cases", 2, "--documents", documents, "--size", 2000)
     autos = make_autos(sim, store=proxied, portal_parallel=10, **settings)
     autos.run("store", "check", check=0)
     proxy.forget()
@@ -256,7 +260,7 @@ def busy_store(make_sim, make_autos, proxied, proxy, bad=(), **settings):
 
 @pytest.mark.parametrize("most", [1, 3, 16])
 def test_never_more_at_once(make_sim, make_autos, proxied, proxy, most):
-    puts = busy_store(make_sim, make_autos, proxied, proxy, s3_parallel=most)
+    puts = busy_store(make_sim, make_autos, proxied, proxy, documents=10 + 4 * most, s3_parallel=most)
     assert proxy.parallel <= most
     assert overlap(puts) >= min(most, 4), "it used less than it had"
 

@@ -45,6 +45,10 @@ def both_ways(make_autos, make_bucket, sim, place, request):
     return make
 
 
+def documents(autos):
+    return sum(len(available(autos.manifest(number))) for number in (KINDS, SAME, PLAIN[0]))
+
+
 WAYS = ["dir to s3", "s3 to dir", "s3 to s3"]
 
 
@@ -65,8 +69,9 @@ def check_moved(autos, target, place, other):
 @pytest.mark.parametrize("way", WAYS)
 def test_move(both_ways, place, way):
     autos, source, target, other = both_ways(way)
-    n = len(autos.store.keys("processos/"))
-    assert counts(moved(autos, source, target, check=0)) == (n, 0, 0)
+    n = documents(autos)
+    copied, there, failed = counts(moved(autos, source, target, check=0))
+    assert (copied + there, failed) == (n, 0) and copied >= len(autos.store.keys("processos/"))  # some share an object
     check_moved(autos, target, place, other)
     assert counts(moved(autos, source, target, check=0)) == (0, n, 0)
     if other:
@@ -86,9 +91,9 @@ def test_move_of_a_damaged_store(both_ways, place, way, damage):
     data = bytearray(autos.store.read(victim["object_key"]))
     data[0] ^= 1
     autos.store.replace(victim["object_key"], data) if damage == "byte" else autos.store.remove(victim["object_key"])
-    n = len({d["object_key"] for number in (KINDS, SAME, PLAIN[0]) for d in available(autos.manifest(number))})
     result = moved(autos, source, target)
-    assert result.status == 1 and counts(result) == (n - 1, 0, 1), result
+    copied, there, failed = counts(result)
+    assert (result.status, copied + there, failed) == (3, documents(autos) - 1, 1), result
     assert victim["object_key"].rsplit("/", 1)[1].split(".")[0] in one_line(result.err)
     if other:
         assert victim["object_key"] not in other.keys()
@@ -100,9 +105,8 @@ def test_move_of_a_damaged_store(both_ways, place, way, damage):
 def test_move_is_killed_and_goes_on(both_ways, proxy, place, way):
     autos, source, target, other = both_ways(way)
     through = other.url(proxy.url)
-    n = len(autos.store.keys("processos/"))
-    for at in (1, n // 3, n // 2):
-        proxy.forget()
+    n = documents(autos)
+    for at in (1, 4, 8):
         held = proxy.fault(s3fault.stall(), "PUT", "/documentos/", nth=at)
         p = autos.popen("store", "move", "--from", source, "--to", through)
         lib.until(lambda: held.fault.held, f"put {at}")
@@ -112,14 +116,14 @@ def test_move_is_killed_and_goes_on(both_ways, proxy, place, way):
         assert all(found for found in other.measure(k for k in other.keys() if "autos-probe" not in k).values())
     before = len([k for k in other.keys() if k.startswith("processos/")])
     copied, there, failed = counts(moved(autos, source, through, check=0))
-    assert (copied + there, failed) == (n, 0) and there >= n // 3 - 1 and there >= before - 32
+    assert (copied + there, failed) == (n, 0) and there >= before >= 10
     check_moved(autos, target, place, other)
 
 
 def test_move_from_s3_is_killed_and_goes_on(both_ways, proxy, place):
     autos, source, target, _ = both_ways("s3 to dir")
-    through, n = autos.store.url(proxy.url), len(autos.store.keys("processos/"))
-    for at in (1, n // 3, n // 2):
+    through, n = autos.store.url(proxy.url), documents(autos)
+    for at in (1, 4, 8):
         held = proxy.fault(s3fault.stall(), "GET", "/documentos/", nth=at)
         p = autos.popen("store", "move", "--from", through, "--to", target)
         lib.until(lambda: held.fault.held, f"get {at}")
@@ -136,11 +140,11 @@ def test_move_verifies(both_ways, proxy, place, fault):
     """What comes broken over the network once is asked for again, and never arrives broken."""
     autos, source, target, _ = both_ways("s3 to dir")
     rule = proxy.fault(fault(), "GET", "/documentos/", times=2)
-    n = len(autos.store.keys("processos/"))
+    n = documents(autos)
     result = moved(autos, autos.store.url(proxy.url), target)
     assert rule.hits == 2
     copied, _, failed = counts(result)
-    assert copied + failed == n and result.status == (1 if failed else 0)
+    assert copied + failed == n and result.status == (3 if failed else 0)
     if failed:
         moved(autos, autos.store.url(proxy.url), target, check=0)
     check_moved(autos, target, place, None)
@@ -152,7 +156,7 @@ def test_usage(make_autos, bucket, sim, args):
     assert result.status == 2 and one_line(result.err).startswith("autos"), result
 
 
-@pytest.mark.parametrize("target, word", [("gs://x", "gs:"), ("dir:", "dir"), ("s3://autos-absent?endpoint={endpoint}", "autos-absent")])
+@pytest.mark.parametrize("target, word", [("gs://x", "'gs'"), ("dir:", "dir"), ("s3://autos-absent?endpoint={endpoint}", "autos-absent")])
 def test_move_to_nowhere(both_ways, sim, target, word):
     autos, source, _, bucket = both_ways("dir to s3")
     result = moved(autos, source, target.format(endpoint=bucket.endpoint))

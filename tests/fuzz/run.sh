@@ -11,7 +11,7 @@ build=$1
 seconds=$2
 shift 2
 cc=${CC:-clang}
-libs=$(pkg-config --cflags --libs libcurl sqlite3 jansson libcrypto libmicrohttpd zlib)
+libs=$(pkg-config --cflags --libs libcurl sqlite3 jansson libcrypto libmicrohttpd zlib expat)
 [ $# -gt 0 ] || set -- $(cd "$here" && ls fuzz_*.c | sed 's/\.c$//')
 
 mkdir -p "$build/fuzz" "$build/findings"

@@ -290,7 +290,7 @@ static bool wait_inside(struct db *db, void *arg, struct err *e)
 	atomic_store(&g->inside, 1);
 	while (atomic_load(&g->arrived) < g->expected)
 		sched_yield();
-	for (int i = 0; i < 2000; i++) /* from there to the queue is a short way */
+	for (int i = 0; i < 20000; i++) /* from there to the queue is a short way */
 		sched_yield();
 	return true;
 }

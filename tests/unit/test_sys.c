@@ -176,6 +176,73 @@ static void test_base64url_encode(void **state)
 	}
 }
 
+/* RFC 1321, appendix A.5. */
+static const struct {
+	const char *text, *hex;
+} digests[] = {
+	{"", "d41d8cd98f00b204e9800998ecf8427e"},
+	{"a", "0cc175b9c0f1b6a831c399e269772661"},
+	{"abc", "900150983cd24fb0d6963f7d28e17f72"},
+	{"message digest", "f96b697d7cb7938d525a2f31aaf161d0"},
+	{"abcdefghijklmnopqrstuvwxyz", "c3fcd3d76192e4007dfb496cca67e13b"},
+	{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+	 "d174ab98d277d9f5a5611c2c9f419d9f"},
+	{"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+	 "57edf4a22be3c955ac49da2e2107b67a"},
+};
+
+static void digest(const char *text, size_t len, size_t step, char hex[33])
+{
+	unsigned char raw[16];
+	struct md5 *h = md5_new();
+	for (size_t at = 0; at < len; at += step)
+		md5_add(h, text + at, len - at < step ? len - at : step);
+	md5_end(h, raw);
+	md5_free(h);
+	sys_hex(raw, sizeof raw, hex);
+}
+
+static void test_md5(void **state)
+{
+	(void)state;
+	char hex[33];
+	for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
+		for (size_t step = 1; step <= 100; step += 9) {
+			digest(digests[i].text, strlen(digests[i].text), step, hex);
+			assert_string_equal(hex, digests[i].hex);
+		}
+	md5_free(NULL);
+}
+
+/* RFC 4648, section 10, and the two characters in which it differs from the other alphabet. */
+static const struct {
+	const char *bytes, *text;
+} padded[] = {
+	{"", ""},
+	{"f", "Zg=="},
+	{"fo", "Zm8="},
+	{"foo", "Zm9v"},
+	{"foob", "Zm9vYg=="},
+	{"fooba", "Zm9vYmE="},
+	{"foobar", "Zm9vYmFy"},
+	{"\xff\xef\xbe", "/+++"},
+	{"\xfb", "+w=="},
+};
+
+static void test_base64(void **state)
+{
+	(void)state;
+	char out[16];
+	for (size_t i = 0; i < sizeof padded / sizeof *padded; i++) {
+		size_t len = strlen(padded[i].bytes);
+		memset(out, '!', sizeof out);
+		base64_encode(padded[i].bytes, len, out);
+		assert_string_equal(out, padded[i].text);
+		assert_int_equal(strlen(out) + 1, BASE64_SIZE(len));
+		assert_int_equal(out[BASE64_SIZE(len)], '!');
+	}
+}
+
 static void test_hmac(void **state)
 {
 	(void)state;
@@ -260,7 +327,8 @@ int main(void)
 		cmocka_unit_test(test_memory),           cmocka_unit_test(test_utc),
 		cmocka_unit_test(test_random),           cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_base64url),        cmocka_unit_test(test_files),
-		cmocka_unit_test(test_base64url_encode), cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_base64url_encode), cmocka_unit_test(test_md5),
+		cmocka_unit_test(test_base64),           cmocka_unit_test(test_hmac),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
