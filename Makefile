@@ -115,8 +115,8 @@ check-postgres: deps-test ## every whole-program test on PostgreSQL
 	$(MAKE) -j$(JOBS) tests
 	tests/run.py --build build --only e2e --database postgres
 
-fleet-campaign: deps-test all ## a fleet under N=200 kills, freezes and cuts at random moments
-	AUTOS_FLEET_KILLS=$(or $(N),200) tests/run.py --build build --only e2e --jobs 1 -k test_storm
+fleet-campaign: deps-test all ## a fleet under N=200 kills, freezes and cuts at random moments, and 30 rescues
+	AUTOS_FLEET_KILLS=$(or $(N),200) AUTOS_FLEET_RESCUES=30 tests/run.py --build build --only e2e --jobs 1 -k "test_storm or test_rescue"
 
 kill-campaign: deps-test all ## kill -9 at N=10000 random moments
 	tests/campaign-kill.sh $(N)

@@ -64,10 +64,10 @@ class Postgres:
 
     kind = "postgres"
 
-    def __init__(self, base):
+    def __init__(self, base, more=""):
         self.autos = None
         self.base, self.name = base, f"autos_{os.getpid()}_{next(NUMBERS)}"
-        self.admin(f"CREATE DATABASE {self.name}")
+        self.admin(f"CREATE DATABASE {self.name} {more}")
         before, after = base.split("/postgres?", 1)
         self.url = f"{before}/{self.name}?{after}"
         self.settings = {"database_url": self.url}

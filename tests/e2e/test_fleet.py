@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -15,6 +16,7 @@ import postgres
 import pytest
 
 KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
+RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def make_cluster():
 def make_fleet(place, make_cluster):
     with contextlib.ExitStack() as stack:
 
-        def make(sim, base=None, net=None, **settings):
-            database = databases.Postgres(base or databases.Server.url())
+        def make(sim, base=None, net=None, tablespace="", **settings):
+            database = databases.Postgres(base or databases.Server.url(), tablespace and f"TABLESPACE {tablespace}")
             stack.callback(database.close)
             f = fleet.Fleet(place, sim, database, net, **settings)
             stack.callback(f.stop)
@@ -148,21 +150,28 @@ def test_a_429_pauses_all(make_sim, make_fleet):
 
 def test_rescue(make_sim, make_fleet):
     """The cases of a killed worker run elsewhere within 15 s, with the lease of the defaults."""
-    sim = make_sim("--cases", 6, "--documents", 200, "--size", 3000, "--latency", 40)
-    f = make_fleet(sim, lease_time="12s")
-    client, victim = f.add("api1", "api"), f.add("worker1", "worker")
-    numbers = plain(sim, 3)
-    for number in numbers:
-        client.post(client.path(number, "jobs"))
+    sim = make_sim("--cases", 3 * RESCUES, "--documents", 200, "--size", 3000, "--latency", 40)
+    f = make_fleet(sim, lease_time="12s", portal_pace="0")
+    client, workers = f.add("api1", "api"), [f.add("worker1", "worker"), f.add("worker2", "worker", start=False)]
+    numbers, took = plain(sim, 3 * RESCUES), []
     held = "SELECT id, epoch, owner FROM job WHERE state = 'processing'"
-    lib.until(lambda: len(f.rows(held)) == 3, "leases")
-    f.add("worker2", "worker")
-    before = {r["id"]: r["epoch"] for r in f.rows(held)}
-    victim.kill()
-    killed = time.monotonic()
-    lib.until(lambda: all(r["epoch"] > before.get(r["id"], 0) for r in f.rows(held)), "a rescue", every=0.05)
-    assert time.monotonic() - killed <= 15
-    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
+    for i in range(RESCUES):
+        for number in numbers[3 * i:3 * i + 3]:
+            client.post(client.path(number, "jobs"))
+        lib.until(lambda: len(f.rows(held)) == 3, "leases")
+        time.sleep(random.uniform(0, 4) if RESCUES > 1 else 0)
+        before = {r["id"]: r["epoch"] for r in f.rows(held)}
+        victim, heir = workers
+        heir.begin()
+        victim.kill()
+        killed = time.monotonic()
+        lib.until(lambda: all(r["epoch"] > before.get(r["id"], 0) for r in f.rows(held)), "a rescue", every=0.05)
+        took.append(time.monotonic() - killed)
+        workers.reverse()
+        lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
+    took.sort()
+    print(f"{RESCUES} rescues: median {took[len(took) // 2]:.1f} s, longest {took[-1]:.1f} s")
+    assert took[int(0.99 * (len(took) - 1))] <= 15, took
     f.check(10)
 
 
@@ -293,6 +302,53 @@ def test_no_connection_left(make_sim, make_fleet, make_cluster):
     number = plain(sim, 1)[0]
     lib.until(lambda: node.post(node.path(number, "jobs")).status in (200, 202), "an answer", every=0.1)
     node.finished(number)
+
+
+@pytest.fixture
+def small_disk(place):
+    """A file system of its own, of 32 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    path = place / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=0777", "none", path], check=True)
+    place.chmod(0o755)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_disk_full(small_disk, make_sim, make_fleet, make_cluster):
+    """The database's disk is full: 503 with one clear line in the log, and all is well once there is room."""
+    sim = make_sim("--cases", 300, "--documents", 4, "--size", 2000)
+    cluster = make_cluster()
+    space = small_disk / "space"
+    space.mkdir(mode=0o700)
+    if cluster.user:
+        os.chown(space, cluster.user.pw_uid, cluster.user.pw_gid)
+    cluster.sql(f"CREATE TABLESPACE small LOCATION '{space}'")
+    f = make_fleet(sim, cluster.url(), tablespace="small")
+    client = f.add("api1", "api")
+    numbers = plain(sim, 300)
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as b:
+        while b.write(bytes(4096)):
+            pass
+    accepted = []
+    for number in numbers:
+        answer = client.post(client.path(number, "jobs"))
+        if answer.status == 503:
+            assert answer.problem == "database-unavailable"
+            break
+        accepted.append(number)
+    else:
+        raise AssertionError("the disk was never full")
+    assert "the disk is full" in client.stderr()
+    ballast.unlink()
+    lib.until(lambda: client.post(client.path(numbers[-1], "jobs")).status in (200, 202), "room", every=0.1)
+    f.add("worker1", "worker")
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=180, every=0.2)
+    assert f.one("SELECT COUNT(*) FROM job WHERE state = 'completed'") == len(accepted) + 1
+    f.check(10)
 
 
 def test_primary_dies(make_sim, make_fleet, make_cluster):

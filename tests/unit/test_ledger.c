@@ -901,16 +901,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_one_write),           TEST(test_failing_write),
-		TEST(test_refused_commit),      TEST(test_what_was_told_survives),
-		TEST(test_many_threads),        TEST(test_submit),
-		TEST(test_submit_when_told),    TEST(test_close_runs_what_was_submitted),
-		TEST(test_watchers_hear_first), TEST(test_no_news_no_call),
-		TEST(test_migrate_twice),       cmocka_unit_test(test_migrate_fresh),
-		TEST(test_newer_version),       TEST(test_older_version),
+		TEST(test_one_write),
+		TEST(test_failing_write),
+		TEST(test_refused_commit),
+		TEST(test_what_was_told_survives),
+		TEST(test_many_threads),
+		TEST(test_submit),
+		TEST(test_submit_when_told),
+		TEST(test_close_runs_what_was_submitted),
+		TEST(test_no_news_no_call),
+		TEST(test_migrate_twice),
+		cmocka_unit_test(test_migrate_fresh),
+		TEST(test_newer_version),
+		TEST(test_older_version),
 	};
 	/* These are about the one connection; what breaks a server's is in test_db_pg. */
 	const struct CMUnitTest faults[] = {
+		TEST(test_watchers_hear_first),
 		TEST(test_failing_member_is_alone),
 		TEST(test_no_news_of_a_failure),
 		TEST(test_refused_commit_is_told_to_all),
