@@ -186,9 +186,9 @@ static int by_urgency(const void *a, const void *b)
 	" AND run_at_ms <= $1 AND " condition                                                      \
 	" ORDER BY priority DESC, run_at_ms, id LIMIT $3 %SKIP_LOCKED%)"
 
-/* Each part walks an index and stops after n; leases that ran out are few. What is less urgent is
- * looked at last, and only when there is room. The last limit, a number, tells the planner that
- * they are few. */
+/* Each part walks an index and stops after n; leases that ran out are few, and all are looked at.
+ * What is less urgent is looked at last, and only when there is room. The last limit, a number,
+ * tells the planner that they are few. */
 bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t lease_ms,
 		     const struct job_place *from, struct job_lease *out, size_t *n, struct err *e)
 {
@@ -202,7 +202,7 @@ bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t l
 		"WITH urgent" READY("priority > $2") ", level" READY(
 			"priority = $2 AND run_at_ms >= $4") ", expired AS MATERIALIZED (SELECT id, priority, run_at_ms FROM job"
 							     "  WHERE state = 'processing' AND lease_until_ms >= $5 AND lease_until_ms <= $1"
-							     "  ORDER BY priority DESC, run_at_ms, id LIMIT $3 %SKIP_LOCKED%), lower" READY(
+							     "  ORDER BY lease_until_ms LIMIT 256 %SKIP_LOCKED%), lower" READY(
 								     "priority < $2 AND"
 								     " (SELECT COUNT(*) FROM urgent) + (SELECT COUNT(*) FROM level) < $3") ", found AS MATERIALIZED (SELECT id FROM (SELECT * FROM urgent UNION ALL"
 																	   "  SELECT * FROM level UNION ALL SELECT * FROM lower UNION ALL SELECT * FROM expired)"
@@ -231,7 +231,11 @@ bool job_let_go(struct db *db, int64_t job_id, const char *owner, struct err *e)
 		       db_i(job_id), db_s(owner));
 }
 
-/* One row must have changed: the fence. */
+/*
+ * The fence: the lease is (id, epoch), and a job is leased while lease_until_ms is not 0. It is not
+ * asked for by its state: then a server that believes there to be few leased jobs may look for one
+ * in the index of leased jobs, which holds all those that are over and not yet removed.
+ */
 static bool fenced(bool ok, const struct db_rows *r, const struct job_lease *l, struct err *e)
 {
 	if (ok && r->changed != 1)
@@ -244,7 +248,7 @@ bool job_renew(struct db *db, const struct job_lease *l, int64_t until_ms, struc
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET lease_until_ms = $1 WHERE id = $2 AND epoch = $3"
-			  " AND state = 'processing'",
+			  " AND lease_until_ms > 0",
 			  db_i(until_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e);
 	db_rows_release(&r);
@@ -256,7 +260,7 @@ bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms, str
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0"
-			  " WHERE id = $1 AND epoch = $2 AND state = 'processing'",
+			  " WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0",
 			  db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) && job_event(db, l->job_id, "job", "", "pending", now_ms, e);
 	db_rows_release(&r);
@@ -289,7 +293,7 @@ static bool another_round(struct db *db, const struct job_lease *l, enum outcome
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND state = 'processing'"
+		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0"
 		" %LOCK%",
 		db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
@@ -313,14 +317,14 @@ bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, 
 	bool ok = more ? db_exec(db, &r, e,
 				 "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
 				 " run_at_ms = $1, ready_ms = $2, last_event = last_event + 1"
-				 " WHERE id = $3 AND epoch = $4 AND state = 'processing'"
+				 " WHERE id = $3 AND epoch = $4 AND lease_until_ms > 0"
 				 " RETURNING last_event, process_id",
 				 db_i(now_ms), db_i(now_ms), db_i(l->job_id), db_i(l->epoch))
 		       : db_exec(db, &r, e,
 				 "UPDATE job SET state = $1, outcome = $2, error = $3,"
 				 " finished_ms = $4, owner = '', lease_until_ms = 0,"
 				 " last_event = last_event + 1"
-				 " WHERE id = $5 AND epoch = $6 AND state = 'processing'"
+				 " WHERE id = $5 AND epoch = $6 AND lease_until_ms > 0"
 				 " RETURNING last_event, process_id",
 				 db_s(state_of(outcome)), db_s(outcome_name(outcome)), db_s(error),
 				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));

@@ -269,6 +269,52 @@ static void test_claim_from(void **state)
 	assert_int_equal(l[0].job_id, ids[0]);
 }
 
+static char *claim_sql;
+
+static bool catch_claim(struct db *db, const char *sql, const struct db_value *args, size_t nargs,
+			struct db_rows *out, struct err *e)
+{
+	if (strncmp(sql, "WITH urgent", 11) == 0 && !claim_sql) {
+		char *words = db_words(&db_pg, sql);
+		claim_sql = xasprintf("PREPARE claim(bigint, bigint, bigint, bigint, bigint, text,"
+				      " bigint) AS %s",
+				      words);
+		xfree(words);
+	}
+	return db_pg.run(db, sql, args, nargs, out, e);
+}
+
+/* Each part of a claim walks the index that was made for it, although nobody has looked at the
+ * tables' statistics yet: no other index, which would have to be read whole, and no sorting. */
+static void test_plan_of_a_claim(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_lease l;
+	struct db_rows r;
+	size_t n = 1, ready = 0, leased = 0;
+	struct db_ops watching = db_pg;
+	watching.run = catch_claim;
+	p->b->ops = &watching;
+	assert_true(STEP(p->b, job_claim_ready(p->b, "a", 5000, LEASE, NULL, &l, &n, &e)));
+	p->b->ops = &db_pg;
+	assert_true(db_run_once(p->b, claim_sql, &e));
+	assert_true(db_exec(p->b, &r, &e, "EXPLAIN EXECUTE claim(9, 0, 16, 5, 5, 'x', 9)"));
+	for (size_t i = 0; i < r.rows; i++) {
+		const char *line = db_text(&r, i, 0);
+		ready += strstr(line, "using job_ready on job") != NULL;
+		leased += strstr(line, "using job_leased on job") != NULL;
+		assert_null(strstr(line, "Seq Scan on job"));
+		assert_null(strstr(line, "using job_active"));
+		assert_null(strstr(line, "using job_state"));
+	}
+	db_rows_release(&r);
+	assert_int_equal(ready, 3);
+	assert_int_equal(leased, 1);
+	xfree(claim_sql);
+	claim_sql = NULL;
+}
+
 /* ---- Asking beside an end ---- */
 
 /* Whoever widens a job that is just being ended either reaches it or makes a new one. */
@@ -535,6 +581,7 @@ int main(void)
 		TEST_PAIR(test_health),
 		TEST_PAIR(test_claims_beside),
 		TEST_PAIR(test_claim_from),
+		TEST_PAIR(test_plan_of_a_claim),
 		TEST_PAIR(test_ask_beside_end),
 		TEST_PAIR(test_shares),
 		TEST_PAIR(test_share_of_the_dead),
