@@ -30,8 +30,7 @@ static bool add(void *arg, const void *data, size_t len, struct err *e)
 	return true;
 }
 
-/* True when the object is what the manifest says. */
-static bool verify_document(struct store *s, const struct doc_view *d, struct err *e)
+static bool compare(struct store *s, const struct doc_view *d, struct err *e)
 {
 	struct check c = {.hash = sha256_new()};
 	char hex[65];
@@ -46,6 +45,19 @@ static bool verify_document(struct store *s, const struct doc_view *d, struct er
 	if (strcmp(hex, d->sha256) != 0)
 		return fail(e, ERR_FAIL, "SHA-256 is %s, the manifest says %s", hex, d->sha256);
 	return true;
+}
+
+/* True when the object is what the manifest says. What was damaged on the way only is read again
+ * before it is called damaged. */
+static bool verify_document(struct store *s, const struct doc_view *d, struct err *e)
+{
+	return compare(s, d, e) || (e->kind == ERR_FAIL && compare(s, d, e));
+}
+
+/* Not to be had now is not damaged. */
+static bool is_unread(const struct walk_found *f)
+{
+	return f->result == WALK_BAD && (f->err.kind == ERR_BUSY || f->err.kind == ERR_DENIED);
 }
 
 /* What all cases share. */
@@ -66,22 +78,30 @@ static bool show_case(void *arg, const struct case_view *v, const struct walk_fo
 	struct verify *all = arg;
 	struct cnj n;
 	struct err e;
-	size_t good = 0, bad = 0;
+	size_t good = 0, bad = 0, unread = 0;
 	if (!cnj_parse(v->number, strlen(v->number), &n, &e)) {
 		all->status = cmd_worse(all->status, cmd_fail(&e, EXIT_TROUBLE));
 		return true;
 	}
 	for (size_t i = 0; i < v->ndocs; i++) {
-		good += found[i].result == WALK_GOOD;
-		bad += found[i].result == WALK_BAD;
-		if (found[i].result == WALK_BAD)
-			term_error("%s: document %s: %s", n.masked, v->docs[i].doc_id,
-				   found[i].err.text);
+		const struct walk_found *f = &found[i];
+		bool away = is_unread(f);
+		good += f->result == WALK_GOOD;
+		bad += f->result == WALK_BAD && !away;
+		if (f->result == WALK_BAD && (!away || unread == 0))
+			term_error("%s: document %s: %s", n.masked, v->docs[i].doc_id, f->err.text);
+		unread += away;
 	}
-	term_out("%s  %s  %zu good, %zu bad, %zu not stored\n", n.masked, bad ? "DAMAGED" : "ok",
-		 good, bad, v->ndocs - good - bad);
-	all->status = cmd_worse(all->status, bad ? EXIT_PARTIAL : EXIT_COMPLETE);
-	return true;
+	term_out("%s  %s  %zu good, %zu bad, %zu not stored", n.masked,
+		 bad      ? "DAMAGED"
+		 : unread ? "NOT READ"
+			  : "ok",
+		 good, bad, v->ndocs - good - bad - unread);
+	term_out(unread ? ", %zu not read\n" : "\n", unread);
+	all->status = cmd_worse(all->status, unread ? EXIT_TROUBLE
+					     : bad  ? EXIT_PARTIAL
+						    : EXIT_COMPLETE);
+	return !unread; /* the store is away: so it is for the rest */
 }
 
 static bool show_unknown(void *arg, const char *number, const struct err *e)
@@ -153,8 +173,8 @@ const struct cmd cmd_verify = {
 	.help = "      --all            every case that is known here\n\n"
 		"Reads the store, not the folders of `autos get`. Changes nothing, asks the portal "
 		"nothing.\n"
-		"Exit status: 0 all good, 3 something is missing or differs, 4 case not known "
-		"here.\n",
+		"Exit status: 0 all good, 1 the store cannot be read, 3 something is missing or "
+		"differs, 4 case\nnot known here.\n",
 	.options = "a",
 	.run = run,
 };

@@ -65,14 +65,9 @@ void flow_task_free(struct task *t)
 	xfree(t);
 }
 
-static bool with_putter(const struct task *t)
-{
-	return t->put.key != NULL;
-}
-
 static void cut(struct flow *f, struct task *t)
 {
-	assert(!with_putter(t));
+	assert(!t->storing);
 	account_end(f->account);
 	f->flying--;
 	flow_task_free(t);
@@ -88,7 +83,7 @@ void flow_cut_transfers(struct flow *f)
 {
 	for (struct task *t = f->tasks, *next; t; t = next) {
 		next = t->next;
-		if (!with_putter(t))
+		if (!t->storing)
 			cut(f, t);
 	}
 }
@@ -97,7 +92,7 @@ void flow_cut_run(struct flow *f, struct run *r)
 {
 	for (struct task *t = f->tasks, *next; t; t = next) {
 		next = t->next;
-		if (t->run == r && !with_putter(t))
+		if (t->run == r && !t->storing)
 			cut(f, t);
 	}
 }
@@ -361,6 +356,6 @@ void flow_answer(struct flow *f, struct task *t)
 		hold(&a);
 		break;
 	}
-	if (!with_putter(t))
+	if (!t->storing)
 		flow_task_free(t);
 }

@@ -106,6 +106,7 @@ struct task {
 	int generation;     /* of the token it was asked with */
 	int64_t started_us; /* monotonic */
 	struct http_exchange exchange;
+	bool storing; /* with the putter, which alone touches `put` then */
 	struct put put;
 	char *put_name; /* owned */
 	struct task *next, **link;

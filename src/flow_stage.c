@@ -264,6 +264,7 @@ static void put(struct flow *f, struct task *t)
 		.body = &t->exchange.body,
 		.owner = t,
 	};
+	t->storing = true;
 	f->storing++;
 	t->started_us = sys_mono_us();
 	putter_add(f->putter, &t->put);

@@ -118,7 +118,9 @@ static bool move_object(void *arg, const struct case_view *v, const struct doc_v
 	(void)v;
 	if (atomic_load(&m->away))
 		return fail(e, ERR_BUSY, "not tried");
-	bool ok = find(m, d, &there, e) && (there || copy(m, d, e));
+	bool ok = find(m, d, &there, e) && (there || copy(m, d, e) ||
+					    /* damaged on the way only? */
+					    (e->kind == ERR_FAIL && copy(m, d, e)));
 	if (ok)
 		atomic_fetch_add(there ? &m->there : &m->copied, 1);
 	else if (e->kind == ERR_BUSY || e->kind == ERR_DENIED)

@@ -55,7 +55,7 @@ static void take_body(struct s3_call *c, char *xml)
 static void describe(struct s3_call *c, const struct s3_object *o)
 {
 	char *shown = head_disposition("attachment", o->name);
-	header(c, "content-type", o->mime);
+	header(c, "content-type", *o->mime ? o->mime : "application/octet-stream");
 	header(c, "content-disposition", shown);
 	header(c, "x-amz-meta-sha256", o->sha256);
 	xfree(shown);

@@ -1,9 +1,8 @@
 /*
- * s3_parts - an upload in parts: find what an earlier one left, send what is missing, complete.
+ * s3_parts - an upload in parts: send what is not there yet, several parts at once, and complete.
  *
- * The steps: strays (uploads of this key) -> kept parts -> parts, several at once -> complete. When
- * the server cannot be reached the parts stay, and the next try goes on with them; after any other
- * failure the upload is aborted.
+ * What an earlier upload left was found before (s3_resume). When the server cannot be reached the
+ * parts stay, and the next try goes on with them; after any other failure the upload is aborted.
  */
 #include "s3_parts.h"
 
@@ -19,11 +18,9 @@
 
 enum { PARTS_MAX = 10000, XML_MAX = 2 << 20 };
 
-static void send_parts(struct s3_upload *u);
-
 /* ---- Life ---- */
 
-static void prepare(struct s3_upload *u)
+void s3_parts_prepare(struct s3_upload *u)
 {
 	int64_t size = u->put->body->size, part = u->target->config->s3_part_size;
 	while ((size + part - 1) / part > PARTS_MAX)
@@ -72,7 +69,7 @@ static void aborted(struct s3_op *op)
 }
 
 /* All parts in flight are back. */
-static void give_up(struct s3_upload *u)
+void s3_parts_give_up(struct s3_upload *u)
 {
 	assert(u->flying == 0 && u->failed.kind != ERR_NONE);
 	if (u->failed.kind == ERR_BUSY || !u->id) {
@@ -92,7 +89,7 @@ static void begin_anew(struct s3_upload *u)
 	if (++u->wrong > u->target->config->s3_retry_max) {
 		fail(&u->failed, ERR_BUSY, "the S3 server does not keep the upload of %s",
 		     u->put->key);
-		give_up(u);
+		s3_parts_give_up(u);
 		return;
 	}
 	s3_parts_release(u);
@@ -117,8 +114,12 @@ static void whole_etag(const struct s3_upload *u, char out[static 64])
 
 static void stray_gone(struct s3_op *op);
 
-static void next_stray(struct s3_upload *u)
+void s3_parts_end(struct s3_upload *u)
 {
+	if (u->doubtful && u->target->facts.may_list_uploads) {
+		s3_parts_find_others(u);
+		return;
+	}
 	if (u->nstrays == 0) {
 		/* What it was begun with is not known of an upload that we went on with. */
 		if (u->resumed || u->unproven)
@@ -140,10 +141,10 @@ static void stray_gone(struct s3_op *op)
 	struct s3_upload *u = op->owner;
 	if (op->verdict.meaning == S3_GOOD)
 		metric_add(METRIC_store_orphans, 1);
-	next_stray(u);
+	s3_parts_end(u);
 }
 
-/* Somebody was faster with this key: our parts go, then the key is looked at. */
+/* Our parts are gone: the key is looked at, since somebody may have been faster with it. */
 static void let_go(struct s3_op *op)
 {
 	s3_upload_look(op->owner, begin_anew);
@@ -161,7 +162,7 @@ static void completed(struct s3_op *op)
 		bool right = u->unproven || (etag && s3_upload_etag_is(u, etag, u->etag));
 		xfree(etag);
 		if (right)
-			next_stray(u);
+			s3_parts_end(u);
 		else
 			s3_upload_wrong(u);
 		return;
@@ -174,12 +175,21 @@ static void completed(struct s3_op *op)
 		s3_call_abort(&u->op.call, u->put->key, u->id);
 		s3_upload_ask(u, let_go);
 		return;
+	case S3_REFUSED: /* parts are not what both of us thought they were */
+		if (strncmp(op->verdict.code, "InvalidPart", 11) == 0) {
+			s3_op_release(&u->op);
+			s3_call_abort(&u->op.call, u->put->key, u->id);
+			s3_upload_ask(u, let_go);
+			return;
+		}
+		u->failed = op->verdict.err;
+		s3_parts_give_up(u);
+		return;
 	case S3_RETRY:
 	case S3_SLOW:
-	case S3_REFUSED:
 	case S3_LOCAL:
 		u->failed = op->verdict.err;
-		give_up(u);
+		s3_parts_give_up(u);
 		return;
 	}
 }
@@ -217,7 +227,7 @@ static void part_there(struct s3_slot *s, const char *etag)
 	p->etag = xstrdup(etag);
 	u->there++;
 	slot_free(s);
-	send_parts(u);
+	s3_parts_send(u);
 }
 
 static void part_failed(struct s3_slot *s, const struct err *why)
@@ -227,7 +237,7 @@ static void part_failed(struct s3_slot *s, const struct err *why)
 		u->failed = *why;
 	u->parts[s->part].state = PART_OPEN;
 	slot_free(s);
-	send_parts(u);
+	s3_parts_send(u);
 }
 
 static void got_part(struct s3_op *op)
@@ -296,7 +306,7 @@ static void hash_part(struct s3_op *op)
 	s3_engine_start(op->engine, &s->op);
 }
 
-static void send_parts(struct s3_upload *u)
+void s3_parts_send(struct s3_upload *u)
 {
 	size_t slots = (size_t)u->target->config->s3_part_parallel;
 	for (size_t i = 0; i < slots && u->next < u->nparts && u->failed.kind == ERR_NONE; i++) {
@@ -316,139 +326,7 @@ static void send_parts(struct s3_upload *u)
 	if (u->failed.kind == ERR_ABSENT) /* somebody aborted the upload meanwhile */
 		begin_anew(u);
 	else if (u->failed.kind != ERR_NONE)
-		give_up(u);
+		s3_parts_give_up(u);
 	else
 		complete(u);
-}
-
-/* ---- Beginning ---- */
-
-static void created(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	if (op->verdict.meaning != S3_GOOD) {
-		u->failed = op->verdict.err;
-		if (u->failed.kind == ERR_NONE)
-			fail(&u->failed, ERR_FAIL, "the S3 server begins no upload");
-		give_up(u);
-		return;
-	}
-	u->id = s3_read_upload_id(op->res->body, op->res->body_len);
-	if (!u->id) {
-		fail(&u->failed, ERR_FAIL, "the S3 server begins an upload without an id");
-		give_up(u);
-		return;
-	}
-	send_parts(u);
-}
-
-static void create(struct s3_upload *u)
-{
-	const struct s3_object o = s3_upload_object(u, NULL);
-	s3_op_release(&u->op);
-	s3_call_create(&u->op.call, &o);
-	s3_upload_ask(u, created);
-}
-
-static void keep_part(struct s3_upload *u, const struct s3_item *i)
-{
-	if (i->number < 1 || (size_t)i->number > u->nparts)
-		return;
-	struct s3_part *p = &u->parts[i->number - 1];
-	xfree(p->known);
-	p->known = xstrdup(i->etag);
-	p->known_size = i->size;
-}
-
-static void got_kept(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	struct s3_list l;
-	struct err ignored;
-	if (op->verdict.err.kind == ERR_BUSY) {
-		u->failed = op->verdict.err;
-		give_up(u);
-		return;
-	}
-	if (op->verdict.meaning != S3_GOOD ||
-	    !s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
-		xfree(u->id); /* not there, or not to be read: a new one */
-		u->id = NULL;
-		u->resumed = false;
-		create(u);
-		return;
-	}
-	for (size_t i = 0; i < l.n; i++)
-		keep_part(u, &l.items[i]);
-	char *marker = l.truncated && *l.next ? xstrdup(l.next) : NULL;
-	s3_list_release(&l);
-	if (!marker) {
-		log_info("upload goes on", "key=%s parts=%zu", u->put->key, u->nparts);
-		send_parts(u);
-		return;
-	}
-	s3_op_release(&u->op);
-	s3_call_parts(&u->op.call, u->put->key, u->id, marker);
-	xfree(marker);
-	s3_upload_ask(u, got_kept);
-}
-
-/* The youngest upload of this key goes on, others are strays. */
-static void choose(struct s3_upload *u, const struct s3_list *l)
-{
-	char *full = xasprintf("%s%s", u->target->place->prefix, u->put->key);
-	size_t best = l->n, n = 0;
-	u->strays = xcalloc(l->n, sizeof *u->strays);
-	for (size_t i = 0; i < l->n; i++) {
-		if (strcmp(l->items[i].key, full) != 0 || !*l->items[i].upload_id)
-			continue;
-		if (best == l->n || l->items[i].initiated_ms >= l->items[best].initiated_ms) {
-			if (best < l->n)
-				u->strays[n++] = xstrdup(l->items[best].upload_id);
-			best = i;
-		} else {
-			u->strays[n++] = xstrdup(l->items[i].upload_id);
-		}
-	}
-	u->nstrays = n;
-	if (best < l->n) {
-		u->id = xstrdup(l->items[best].upload_id);
-		u->resumed = true;
-	}
-	xfree(full);
-}
-
-static void got_uploads(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	struct s3_list l;
-	struct err ignored;
-	if (op->verdict.meaning == S3_GOOD &&
-	    s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
-		choose(u, &l);
-		s3_list_release(&l);
-	} else if (op->verdict.err.kind == ERR_BUSY) {
-		u->failed = op->verdict.err;
-		give_up(u);
-		return;
-	}
-	if (!u->id) {
-		create(u);
-		return;
-	}
-	s3_op_release(&u->op);
-	s3_call_parts(&u->op.call, u->put->key, u->id, "");
-	s3_upload_ask(u, got_kept);
-}
-
-void s3_parts_begin(struct s3_upload *u)
-{
-	prepare(u);
-	if (u->anew || !u->target->facts.may_list_uploads) {
-		create(u);
-		return;
-	}
-	s3_op_release(&u->op);
-	s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
-	s3_upload_ask(u, got_uploads);
 }

@@ -1,5 +1,5 @@
 /*
- * s3_parts - what the two files of uploads share: the upload itself and the steps of large ones.
+ * s3_parts - what the files of uploads share: the upload itself and the steps of large ones.
  * Nobody else includes this.
  */
 #ifndef AUTOS_S3_PARTS_H
@@ -50,13 +50,24 @@ struct s3_upload {
 	size_t flying;
 	bool anew;         /* do not look for an upload to go on with */
 	bool resumed;      /* goes on with one */
+	bool doubtful;     /* the request that began it was sent twice */
 	bool unproven;     /* the answer to completing it did not say the ETag */
 	struct err failed; /* no more parts are sent; kind NONE = all is well */
 };
 
-/* ---- s3_parts.c ---- */
+/* ---- s3_resume.c ---- */
 
 void s3_parts_begin(struct s3_upload *u); /* the key is known to be free */
+
+/* Adds to the strays what a lost answer may have left, and ends the upload. */
+void s3_parts_find_others(struct s3_upload *u);
+
+/* ---- s3_parts.c ---- */
+
+void s3_parts_prepare(struct s3_upload *u); /* as many parts as the body needs, none known */
+void s3_parts_send(struct s3_upload *u);    /* what is not there; then the upload is completed */
+void s3_parts_end(struct s3_upload *u);     /* it is complete: strays go, then it is over */
+void s3_parts_give_up(struct s3_upload *u); /* for the reason u->failed; no part is in flight */
 void s3_parts_release(struct s3_upload *u);
 
 /* ---- s3_upload.c ---- */

@@ -25,7 +25,14 @@ static bool is_bucket(const char *s)
 static bool is_prefix(const char *s)
 {
 	const char *allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
-	return strlen(s) <= 512 && strspn(s, allowed) == strlen(s) && !strstr(s, "//") && *s != '/';
+	if (strlen(s) > 512 || strspn(s, allowed) != strlen(s) || strstr(s, "//") || *s == '/')
+		return false;
+	for (const char *part = s; part; part = strchr(part, '/')) { /* "." and ".." are no names */
+		part += *part == '/';
+		if (strspn(part, ".") == strcspn(part, "/"))
+			return false;
+	}
+	return true;
 }
 
 static bool is_region(const char *s)

@@ -4,12 +4,11 @@
  */
 #include "s3_probe.h"
 
-#include "log.h"
-#include "metrics.h"
 #include "s3_xml.h"
 #include "sys.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { BYTES = 32 };
@@ -25,9 +24,8 @@ struct probe {
 
 static void prepare(struct probe *b, struct s3_engine *x, const struct s3_place *p)
 {
-	*b = (struct probe){.engine = x, .place = p};
-	memcpy(b->key, "autos-probe/", 12);
-	sys_random_hex(b->key + 12, 32);
+	*b = (struct probe){.engine = x, .place = p, .key = "autos-probe/"};
+	sys_random_hex(b->key + strlen(b->key), 32);
 	sys_random_hex(b->body, BYTES);
 	struct md5 *h = md5_new();
 	md5_add(h, b->body, BYTES);
@@ -128,7 +126,7 @@ static bool take(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct copy *c = arg;
 	if (len > sizeof c->bytes - c->len)
-		return fail(e, ERR_FAIL, "more bytes came back than were stored");
+		return fail(e, ERR_FAIL, "more bytes came back");
 	memcpy(c->bytes + c->len, data, len);
 	c->len += len;
 	return true;
@@ -140,9 +138,12 @@ static bool read_back(struct probe *b, struct err *e)
 	struct s3_op op = {.sink = take, .sink_arg = &c};
 	s3_call_get(&op.call, b->key, 0, "");
 	bool ok = s3_engine_ask(b->engine, &op, e);
+	bool more = op.verdict.meaning == S3_LOCAL;
 	s3_op_release(&op);
-	if (ok && (c.len != BYTES || memcmp(c.bytes, b->body, BYTES) != 0))
-		ok = fail(e, ERR_FAIL, "the S3 server at %s gives other bytes than were stored",
+	if (more || (ok && (c.len != BYTES || memcmp(c.bytes, b->body, BYTES) != 0)))
+		ok = fail(e, ERR_FAIL,
+			  "what answers at %s is not an S3 server: it gives other bytes than were "
+			  "stored",
 			  b->place->host);
 	return ok;
 }
@@ -177,58 +178,9 @@ bool s3_probe_write(struct s3_engine *x, struct err *e)
 	struct s3_op op;
 	bool ignored;
 	prepare(&b, x, NULL);
+	/* One key for all times: what a lost answer leaves goes with the next. */
+	snprintf(b.key, sizeof b.key, "autos-probe/writable");
 	bool ok = put(&b, HONEST, &op, e);
 	s3_op_release(&op);
 	return ok && remove_object(&b, &ignored, e);
-}
-
-/* ---- Unfinished uploads ---- */
-
-/* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
-static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
-		       int64_t before_ms, size_t *swept, struct err *e)
-{
-	size_t n = strlen(p->prefix);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct s3_item *u = &l->items[i];
-		if (strncmp(u->key, p->prefix, n) != 0 || u->initiated_ms >= before_ms)
-			continue;
-		struct s3_op op = {0};
-		s3_call_abort(&op.call, u->key + n, u->upload_id);
-		bool ok = s3_engine_ask(x, &op, e) || op.verdict.meaning == S3_ABSENT;
-		s3_op_release(&op);
-		if (!ok)
-			return false;
-		metric_add(METRIC_store_orphans, 1);
-		++*swept;
-	}
-	return true;
-}
-
-bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder, int64_t before_ms,
-	      size_t *swept, struct err *e)
-{
-	char *key = xstrdup(""), *upload = xstrdup("");
-	bool ok = true, more = true;
-	*swept = 0;
-	while (ok && more) {
-		struct s3_op op = {0};
-		struct s3_list l = {0};
-		s3_call_uploads(&op.call, p, folder, key, upload);
-		ok = s3_engine_ask(x, &op, e) &&
-		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
-		     sweep_page(x, p, &l, before_ms, swept, e);
-		more = ok && l.truncated && *l.next;
-		xfree(key);
-		xfree(upload);
-		key = xstrdup(more ? l.next : "");
-		upload = xstrdup(more ? l.next_upload : "");
-		s3_list_release(&l);
-		s3_op_release(&op);
-	}
-	xfree(key);
-	xfree(upload);
-	if (*swept)
-		log_info("uploads aborted", "count=%zu", *swept);
-	return ok;
 }

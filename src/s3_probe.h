@@ -19,9 +19,4 @@
 /* Whether one small object can be stored now. */
 [[nodiscard]] bool s3_probe_write(struct s3_engine *x, struct err *e);
 
-/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall);
- * counts them. */
-[[nodiscard]] bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
-			    int64_t before_ms, size_t *swept, struct err *e);
-
 #endif

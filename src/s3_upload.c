@@ -108,7 +108,9 @@ static void got_head(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
 	const struct spool *body = u->put->body;
-	if (op->verdict.meaning == S3_ABSENT) {
+	/* Without the permission to list, Amazon does not say that a key is free. */
+	bool hidden = op->res->status == 403 && !u->target->facts.may_list;
+	if (op->verdict.meaning == S3_ABSENT || hidden) {
 		u->on_absent(u);
 		return;
 	}

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { READS_MAX = 3 }; /* of an object that does not come as it should */
+
 static const struct store_ops *const drivers[] = {&store_dir, &store_s3};
 
 struct store *store_open(const struct config *c, const char *url, enum store_mode mode,
@@ -89,17 +91,33 @@ static bool write_copy(void *arg, const void *data, size_t len, struct err *e)
 	return sys_write_all(c->fd, data, len, "document", e);
 }
 
-static bool fill_copy(struct store *s, const char *key, const char *sha256, int fd, struct err *e)
+/* `damaged`: the bytes came, and are not those. */
+static bool fill_copy(struct store *s, const char *key, const char *sha256, int fd, bool *damaged,
+		      struct err *e)
 {
 	struct copy c = {.fd = fd, .hash = sha256_new()};
 	char hex[65];
 	bool ok = store_read(s, key, write_copy, &c, e);
 	sha256_end(c.hash, hex);
 	sha256_free(c.hash);
-	if (ok && strcmp(hex, sha256) != 0)
-		ok = fail(e, ERR_FAIL, "object %s is damaged: its SHA-256 is %s, not %s", key, hex,
-			  sha256);
+	*damaged = ok && strcmp(hex, sha256) != 0;
+	if (*damaged)
+		return fail(e, ERR_FAIL, "object %s is damaged: its SHA-256 is %s, not %s", key,
+			    hex, sha256);
 	return ok;
+}
+
+/* What was damaged on the way only comes right the next time. */
+static bool fill_right(struct store *s, const char *key, const char *sha256, int fd, struct err *e)
+{
+	bool damaged;
+	for (int i = 1; !fill_copy(s, key, sha256, fd, &damaged, e); i++) {
+		if (!damaged || i == READS_MAX)
+			return false;
+		if (lseek(fd, 0, SEEK_SET) != 0 || ftruncate(fd, 0) != 0)
+			return fail_errno(e, "cannot write a copy again");
+	}
+	return true;
 }
 
 /* Some file systems (NFS, many in user space) know no flags of renaming. */
@@ -123,7 +141,7 @@ bool store_copy_out(struct store *s, const char *key, const char *sha256, const 
 	if (out < 0)
 		fail_errno(e, "cannot create %s", draft);
 	else
-		ok = fill_copy(s, key, sha256, out, e);
+		ok = fill_right(s, key, sha256, out, e);
 	if (ok && fsync(out) != 0)
 		ok = fail_errno(e, "cannot sync %s", draft);
 	if (out >= 0 && close(out) != 0 && ok)

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "s3_engine.h"
 #include "s3_probe.h"
+#include "s3_sweep.h"
 #include "s3_upload.h"
 #include "s3_xml.h"
 #include "sys.h"
@@ -25,7 +26,6 @@
 
 enum {
 	REMEMBER_MS = 24 * 3600 * 1000,
-	SWEEP_EVERY_MS = 24 * 3600 * 1000,
 	FACTS_MAX = 64 << 10,
 	DELETE_MAX = 1000, /* keys of one DeleteObjects */
 	XML_MAX = 4 << 20,
@@ -39,10 +39,10 @@ struct store_s3 {
 	struct s3_engine *engine;
 	struct s3_target target;
 	char *probe_file, *probe_place;
-	pthread_mutex_t lock;    /* held while the server is probed or swept */
+	pthread_mutex_t lock;    /* held while the server is probed */
 	_Atomic bool probed;     /* target.facts are known; they do not change afterwards */
 	_Atomic int64_t trouble; /* puts that failed since the last one that did not */
-	int64_t swept_at;        /* monotonic; 0 = never */
+	struct s3_sweeper *sweeper;
 };
 
 /* ---- Facts ---- */
@@ -125,6 +125,7 @@ static bool have_keys(const struct config *c, struct err *e)
 static void close_s3(struct store *base)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
+	s3_sweeper_stop(s->sweeper);
 	s3_engine_free(s->engine);
 	s3_place_release(&s->place);
 	pthread_mutex_destroy(&s->lock);
@@ -170,6 +171,8 @@ static struct store *open_s3(const struct config *c, const char *where, enum sto
 		}
 		log_warn("store not reached", "why=\"%s\"", why.text);
 	}
+	if (mode == STORE_SERVE && c->s3_orphan_age)
+		s->sweeper = s3_sweeper_start(s->engine, &s->place, c->s3_orphan_age, &s->probed);
 	return &s->base;
 }
 
@@ -307,23 +310,6 @@ static bool erase_s3(struct store *base, const char *folder, struct err *e)
 
 /* ---- Checking ---- */
 
-/* Once a day, by whoever checks the store first. */
-static void sweep_now_and_then(struct store_s3 *s)
-{
-	struct err e;
-	size_t ignored;
-	int64_t age = s->config->s3_orphan_age, now = sys_mono_ms();
-	if (!age || pthread_mutex_trylock(&s->lock) != 0)
-		return;
-	if (!s->swept_at || now - s->swept_at > SWEEP_EVERY_MS) {
-		s->swept_at = now;
-		if (s->target.facts.may_list_uploads &&
-		    !s3_sweep(s->engine, &s->place, "", sys_wall_ms() - age, &ignored, &e))
-			log_warn("uploads not swept", "why=\"%s\"", e.text);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
 /* While puts go well, to see the bucket is enough; afterwards it must take an object. */
 static bool check_s3(struct store *base, struct err *e)
 {
@@ -342,8 +328,6 @@ static bool check_s3(struct store *base, struct err *e)
 	if (op.verdict.meaning == S3_REFUSED) /* a HEAD does not say why, and may ask too much */
 		ok = s3_probe_write(s->engine, e);
 	s3_op_release(&op);
-	if (ok)
-		sweep_now_and_then(s);
 	return ok;
 }
 

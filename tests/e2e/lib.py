@@ -187,6 +187,13 @@ class Sim:
         with urllib.request.urlopen(req, timeout=PATIENCE) as r:
             return json.load(r)
 
+    def document(self, number, ident):
+        """The bytes of a document, as they are without any fault."""
+        req = urllib.request.Request(f"{self.portal}/processos/{digits(number)}/documentos/{ident}/binario",
+                                     headers={"Authorization": f"Bearer {make_token()}"})
+        with urllib.request.urlopen(req, timeout=PATIENCE) as r:
+            return r.read()
+
     def script(self, text):
         self.ask("/_sim/script", text)
 

@@ -168,6 +168,9 @@ class Exchange:
 
     def forward(self, lines, fault):
         s = self.server.s
+        if self.log.target.startswith("http://"):  # we were asked as a proxy: RFC 9112, 3.2.2
+            path = "/" + self.log.target.split("/", 3)[3]
+            lines = [f"{self.log.method} {path} HTTP/1.1".encode(), *lines[1:]]
         s.sendall(b"\r\n".join(line for line in lines if not line.lower().startswith(b"expect:")) + b"\r\n\r\n")
         self.wait_for_body()
         at = 0

@@ -100,6 +100,13 @@ def test_nothing_secret_in_a_debug_log(make_service, bucket, sim):
     assert "X-Amz-Signature" not in text and "Signature=" not in text
 
 
+def test_a_forward_proxy(make_autos, bucket, proxy, sim):
+    autos = make_autos(sim, store=bucket, s3_proxy=proxy.url)
+    lib.expect_case(autos, sim, SMALL, autos.get(SMALL).status)
+    assert proxy.log and all(e.target.startswith(bucket.endpoint + "/") for e in proxy.log)
+    crash.check_error(autos.get(PLAIN[0], s3_proxy="http://127.0.0.1:1"), says="cannot reach")
+
+
 # ---- what the probe found ----
 
 

@@ -122,12 +122,13 @@ def test_what_is_there_is_not_sent_again(make_autos, bucket, sim, known):
     lib.check_invariants(autos, sim)
 
 
-@pytest.mark.parametrize("other", ["bytes", "same size", "no hash", "lie"])
+@pytest.mark.parametrize("other", ["bytes", "same size", "no hash", "lie", "good lie"])
 def test_others_are_never_overwritten(make_autos, bucket, sim, known, other):
     """Something else has the name: ours gets another one, with a part of its hash."""
     key, right = sorted(known.items())[2]
-    data = {"bytes": b"not ours", "same size": bytes(len(right)), "no hash": b"x", "lie": b"x" * (len(right) + 1)}[other]
-    foreign(bucket, key, data, {"no hash": None, "lie": lib.sha256(right)}.get(other, lib.sha256(data)))
+    data = {"bytes": b"not ours", "same size": bytes(len(right)), "no hash": b"x", "lie": b"x" * (len(right) + 1),
+            "good lie": right[:-1] + b"x"}[other]
+    foreign(bucket, key, data, {"no hash": None, "lie": lib.sha256(right), "good lie": lib.sha256(right)}.get(other, lib.sha256(data)))
     autos = make_autos(sim, store=bucket)
     m = lib.expect_case(autos, sim, SMALL, autos.get(SMALL).status)
     assert bucket.read(key) == data
@@ -137,6 +138,18 @@ def test_others_are_never_overwritten(make_autos, bucket, sim, known, other):
     assert bucket.read(mine) == right
     lib.check_invariants(autos, sim)
     autos.run("verify", "--all", check=0)
+
+
+def test_two_programs_one_bucket(make_sim, make_autos, bucket):
+    """Who comes second to a key finds it taken by equal bytes, and both have their case."""
+    sims = [make_sim("--latency", 5) for _ in range(2)]
+    both = [make_autos(sim, store=bucket, portal_parallel=10) for sim in sims]
+    runs = [autos.start_get(PLAIN[0]) for autos in both]
+    for autos, sim, p in zip(both, sims, runs):
+        autos.finish(p, check=0)
+        lib.expect_case(autos, sim, PLAIN[0])
+        lib.check_invariants(autos, sim)
+    assert len(bucket.keys()) == both[0].manifest(PLAIN[0])["totals"]["objects"]
 
 
 def test_a_server_without_conditions(make_autos, proxied, proxy, sim):

@@ -213,6 +213,15 @@ static void test_small_taken_by_size(void **state)
 	assert_true(upload(r, SMALL));
 	assert_string_not_equal(r->put.key, KEY);
 	assert_true(bucket_holds(r->bucket, FULL, other, SMALL));
+	/* nor what is described as ours and is shorter */
+	char hex[65];
+	sha256_hex(r->data, SMALL, hex);
+	bucket_has(r->bucket, FULL, r->data, SMALL - 1);
+	pthread_mutex_lock(&r->bucket->peer.lock);
+	memcpy(bucket_find(r->bucket, FULL)->sha256, hex, 64);
+	pthread_mutex_unlock(&r->bucket->peer.lock);
+	assert_true(upload(r, SMALL));
+	assert_string_not_equal(r->put.key, KEY);
 }
 
 /* The answer to a PUT that went well is lost; the next try is told that the key is taken. */
@@ -669,13 +678,24 @@ static void test_complete_etag(void **state)
 	stored(r, FULL, BIG);
 }
 
-static void test_complete_refused(void **state)
+/* Parts that the server does not have after all are sent anew, in a new upload. */
+static void test_complete_invalid_part(void **state)
 {
 	struct room *r = *state;
 	rule(r, (struct bucket_rule){COMPLETE, .status = 400, .code = "InvalidPart"});
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "PUT", ""), 2 * PARTS);
+	assert_int_equal(bucket_unfinished(r->bucket), 0);
+}
+
+static void test_complete_refused(void **state)
+{
+	struct room *r = *state;
+	rule(r, (struct bucket_rule){COMPLETE, .status = 400, .code = "MalformedXML"});
 	assert_false(upload(r, BIG));
 	assert_error(&r->put.err, ERR_FAIL);
-	assert_says(&r->put.err, "InvalidPart to complete");
+	assert_says(&r->put.err, "MalformedXML to complete");
 	assert_int_equal(bucket_unfinished(r->bucket), 0);
 	assert_int_equal(bucket_count(r->bucket), 0);
 	/* a server that goes away now keeps the parts */
@@ -765,6 +785,7 @@ int main(void)
 		TEST(test_complete_taken),
 		TEST(test_complete_taken_by_same),
 		TEST(test_complete_etag),
+		TEST(test_complete_invalid_part),
 		TEST(test_complete_refused),
 		TEST(test_cut),
 		TEST(test_part_numbers),

@@ -531,6 +531,8 @@ static const struct {
 	{"<CompleteMultipartUploadResult><Error><ETag>a</ETag></Error>"
 	 "</CompleteMultipartUploadResult>",
 	 NULL},
+	{"<CompleteMultipartUploadResult><ETag>a</ETag><Error/></CompleteMultipartUploadResult>",
+	 NULL},
 	{"<ListPartsResult><ETag>a</ETag></ListPartsResult>", NULL},
 	{DECLARATION, NULL},
 	{"    ", NULL},

@@ -1,0 +1,139 @@
+/*
+ * s3_sweep - see s3_sweep.h. Knows an upload by its key, its id and its age alone.
+ */
+#include "s3_sweep.h"
+
+#include "log.h"
+#include "metrics.h"
+#include "s3_xml.h"
+#include "sys.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
+
+/* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
+static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
+		       int64_t before_ms, size_t *swept, struct err *e)
+{
+	size_t n = strlen(p->prefix);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct s3_item *u = &l->items[i];
+		if (strncmp(u->key, p->prefix, n) != 0 || u->initiated_ms >= before_ms)
+			continue;
+		struct s3_op op = {0};
+		s3_call_abort(&op.call, u->key + n, u->upload_id);
+		bool ok = s3_engine_ask(x, &op, e) || op.verdict.meaning == S3_ABSENT;
+		s3_op_release(&op);
+		if (!ok)
+			return false;
+		metric_add(METRIC_store_orphans, 1);
+		++*swept;
+	}
+	return true;
+}
+
+bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder, int64_t before_ms,
+	      size_t *swept, struct err *e)
+{
+	char *key = xstrdup(""), *upload = xstrdup("");
+	bool ok = true, more = true;
+	*swept = 0;
+	while (ok && more) {
+		struct s3_op op = {0};
+		struct s3_list l = {0};
+		s3_call_uploads(&op.call, p, folder, key, upload);
+		ok = s3_engine_ask(x, &op, e) &&
+		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
+		     sweep_page(x, p, &l, before_ms, swept, e);
+		more = ok && l.truncated && *l.next;
+		xfree(key);
+		xfree(upload);
+		key = xstrdup(more ? l.next : "");
+		upload = xstrdup(more ? l.next_upload : "");
+		s3_list_release(&l);
+		s3_op_release(&op);
+	}
+	xfree(key);
+	xfree(upload);
+	if (*swept)
+		log_info("uploads aborted", "count=%zu", *swept);
+	return ok;
+}
+
+/* ---- The thread ---- */
+
+struct s3_sweeper {
+	struct s3_engine *engine;
+	const struct s3_place *place;
+	int64_t age_ms;
+	_Atomic bool *ready;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t end;
+	bool ending;
+};
+
+/* Rests; false when it is to end. */
+static bool rest(struct s3_sweeper *s, int64_t ms)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	int late = 0;
+	pthread_mutex_lock(&s->lock);
+	while (!s->ending && !late)
+		late = pthread_cond_timedwait(&s->end, &s->lock, &until);
+	bool ending = s->ending;
+	pthread_mutex_unlock(&s->lock);
+	return !ending;
+}
+
+static void *run(void *arg)
+{
+	struct s3_sweeper *s = arg;
+	int64_t wait;
+	do {
+		size_t ignored;
+		struct err e;
+		bool ready = atomic_load(s->ready);
+		wait = ready ? EVERY_MS : NOT_YET_MS;
+		if (ready &&
+		    !s3_sweep(s->engine, s->place, "", sys_wall_ms() - s->age_ms, &ignored, &e))
+			log_warn("uploads not swept", "why=\"%s\"", e.text);
+	} while (rest(s, wait));
+	return NULL;
+}
+
+struct s3_sweeper *s3_sweeper_start(struct s3_engine *x, const struct s3_place *p, int64_t age_ms,
+				    _Atomic bool *ready)
+{
+	struct s3_sweeper *s = xcalloc(1, sizeof *s);
+	*s = (struct s3_sweeper){.engine = x, .place = p, .age_ms = age_ms, .ready = ready};
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->end, &clock);
+	pthread_condattr_destroy(&clock);
+	if (pthread_create(&s->thread, NULL, run, s) != 0)
+		die("cannot start a thread");
+	return s;
+}
+
+void s3_sweeper_stop(struct s3_sweeper *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->ending = true;
+	pthread_cond_signal(&s->end);
+	pthread_mutex_unlock(&s->lock);
+	s3_engine_cut(s->engine);
+	pthread_join(s->thread, NULL);
+	pthread_cond_destroy(&s->end);
+	pthread_mutex_destroy(&s->lock);
+	xfree(s);
+}
