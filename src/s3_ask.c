@@ -79,6 +79,7 @@ void s3_call_create(struct s3_call *c, const struct s3_object *o)
 	describe(c, o);
 	query(c, "uploads", "");
 	c->body = xstrdup("");
+	c->alone = true;
 }
 
 void s3_call_part(struct s3_call *c, const char *key, const char *upload, int number,
@@ -271,6 +272,7 @@ void s3_request(const struct s3_place *p, const struct s3_account *a, const stru
 			       .in_memory = true,
 			       .no_body = strcmp(c->method, "HEAD") == 0,
 			       .patient = c->patient,
+			       .fresh = c->alone,
 			       .want = {[S3_WANT_ETAG] = "etag",
 					[S3_WANT_DATE] = "date",
 					[S3_WANT_SHA256] = "x-amz-meta-sha256",

@@ -40,6 +40,8 @@ struct s3_call {
 	char payload[65]; /* SHA-256 of the body, wherever it comes from */
 	int64_t total_ms; /* limit of the whole exchange, 0 = none */
 	bool patient;     /* the server may think for long */
+	bool alone;       /* on a connection of its own: libcurl sends a request again by itself
+			   * when a kept connection turns out to be dead */
 };
 
 /* An object on its way in. Strings are borrowed. */

@@ -111,7 +111,7 @@ static void begin_try(struct s3_engine *x, struct s3_op *op, int64_t now)
 		ask_rest(op);
 	s3_request(x->place, x->account, &op->call, sys_wall_ms() / 1000, &op->exchange.req);
 	op->exchange.owner = op;
-	op->exchange.req.fresh = op->tries > 0;
+	op->exchange.req.fresh = op->exchange.req.fresh || op->tries > 0;
 	if (op->body) {
 		op->exchange.req.source = read_body;
 		op->exchange.req.source_arg = op;

@@ -22,10 +22,11 @@ struct probe {
 	char sha256[65];
 };
 
-static void prepare(struct probe *b, struct s3_engine *x, const struct s3_place *p)
+static void prepare(struct probe *b, struct s3_engine *x, const struct s3_place *p,
+		    const char *name)
 {
-	*b = (struct probe){.engine = x, .place = p, .key = "autos-probe/"};
-	sys_random_hex(b->key + strlen(b->key), 32);
+	*b = (struct probe){.engine = x, .place = p};
+	snprintf(b->key, sizeof b->key, "autos-probe/%.40s", name);
 	sys_random_hex(b->body, BYTES);
 	struct md5 *h = md5_new();
 	md5_add(h, b->body, BYTES);
@@ -148,12 +149,12 @@ static bool read_back(struct probe *b, struct err *e)
 	return ok;
 }
 
-bool s3_probe(struct s3_engine *x, const struct s3_place *p, bool quick, struct s3_facts *out,
-	      struct err *e)
+bool s3_probe(struct s3_engine *x, const struct s3_place *p, const char *name, bool quick,
+	      struct s3_facts *out, struct err *e)
 {
 	struct probe b;
 	struct s3_op op;
-	prepare(&b, x, p);
+	prepare(&b, x, p, name);
 	*out = (struct s3_facts){0};
 	bool ok = put(&b, quick ? QUICK : HONEST, &op, e);
 	if (ok) {
@@ -172,14 +173,12 @@ bool s3_probe(struct s3_engine *x, const struct s3_place *p, bool quick, struct 
 	return ok;
 }
 
-bool s3_probe_write(struct s3_engine *x, struct err *e)
+bool s3_probe_write(struct s3_engine *x, const char *name, struct err *e)
 {
 	struct probe b;
 	struct s3_op op;
 	bool ignored;
-	prepare(&b, x, NULL);
-	/* One key for all times: what a lost answer leaves goes with the next. */
-	snprintf(b.key, sizeof b.key, "autos-probe/writable");
+	prepare(&b, x, NULL, name);
 	bool ok = put(&b, HONEST, &op, e);
 	s3_op_release(&op);
 	return ok && remove_object(&b, &ignored, e);

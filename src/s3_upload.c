@@ -104,6 +104,21 @@ static void restart(struct s3_upload *u)
 	s3_upload_ask(u, begin);
 }
 
+/* The ETag of an object that was put whole is the MD5 of its bytes: more than what its metadata
+ * says. False when it is that, and not ours. */
+static bool is_not_another(struct s3_upload *u, const char *etag)
+{
+	unsigned char md5[16];
+	char hex[33];
+	struct err ignored;
+	const struct spool *body = u->put->body;
+	if (strlen(etag) != 34 || body->size > u->target->config->s3_multipart_from ||
+	    !s3_upload_hash(body, 0, body->size, md5, NULL, &ignored))
+		return true;
+	sys_hex(md5, sizeof md5, hex);
+	return s3_upload_etag_is(u, etag, hex);
+}
+
 static void got_head(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
@@ -122,6 +137,8 @@ static void got_head(struct s3_op *op)
 		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
 	if (u->ours)
 		same = same && s3_upload_etag_is(u, op->res->want[S3_WANT_ETAG], u->etag);
+	else
+		same = same && is_not_another(u, op->res->want[S3_WANT_ETAG]);
 	if (same) {
 		s3_upload_end(u, NULL);
 		return;

@@ -39,6 +39,7 @@ struct store_s3 {
 	struct s3_engine *engine;
 	struct s3_target target;
 	char *probe_file, *probe_place;
+	char probe_name[17];     /* of this machine and data_dir */
 	pthread_mutex_t lock;    /* held while the server is probed */
 	_Atomic bool probed;     /* target.facts are known; they do not change afterwards */
 	_Atomic int64_t trouble; /* puts that failed since the last one that did not */
@@ -80,11 +81,13 @@ static void remember(struct store_s3 *s)
 }
 
 /* `quick`: an answer that does not come is not waited for again. */
-static bool ask_facts(struct store_s3 *s, bool quick, struct err *e)
+static bool ask_facts(struct store_s3 *s, bool anew, bool quick, struct err *e)
 {
 	struct s3_facts f;
 	struct buf line;
-	if (!s3_probe(s->engine, &s->place, quick, &f, e))
+	char name[32];
+	snprintf(name, sizeof name, "%s%s", s->probe_name, anew ? "-check" : "");
+	if (!s3_probe(s->engine, &s->place, name, quick, &f, e))
 		return false;
 	s->target.facts = f;
 	remember(s);
@@ -101,7 +104,7 @@ static bool find_facts(struct store_s3 *s, bool anew, bool quick, struct err *e)
 	bool ok = true;
 	pthread_mutex_lock(&s->lock);
 	if (anew || !atomic_load(&s->probed)) {
-		ok = (!anew && recall(s)) || ask_facts(s, quick, e);
+		ok = (!anew && recall(s)) || ask_facts(s, anew, quick, e);
 		atomic_store(&s->probed, ok);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -144,6 +147,16 @@ static char *place_words(const struct store_s3 *s)
 	return buf_detach(&b);
 }
 
+static void name_probe(struct store_s3 *s)
+{
+	char host[256] = "", hash[65];
+	gethostname(host, sizeof host - 1);
+	char *here = xasprintf("%s:%s", host, s->config->data_dir);
+	sha256_hex(here, strlen(here), hash);
+	snprintf(s->probe_name, sizeof s->probe_name, "%.16s", hash);
+	xfree(here);
+}
+
 static struct store *open_s3(const struct config *c, const char *where, enum store_mode mode,
 			     struct err *e)
 {
@@ -161,6 +174,7 @@ static struct store *open_s3(const struct config *c, const char *where, enum sto
 	s->probe_place = place_words(s);
 	sha256_hex(s->probe_place, strlen(s->probe_place), name);
 	s->probe_file = xasprintf("%s/store-probe-%.8s.json", c->data_dir, name);
+	name_probe(s);
 	s->target = (struct s3_target){.engine = s->engine, .place = &s->place, .config = c};
 	struct err why = {0};
 	if (mode != STORE_READ && !find_facts(s, false, mode == STORE_SERVE, &why)) {
@@ -317,7 +331,7 @@ static bool check_s3(struct store *base, struct err *e)
 	if (!atomic_load(&s->probed))
 		return find_facts(s, false, true, e);
 	if (atomic_load(&s->trouble)) {
-		if (!s3_probe_write(s->engine, e))
+		if (!s3_probe_write(s->engine, s->probe_name, e))
 			return false;
 		atomic_store(&s->trouble, 0);
 		return true;
@@ -326,7 +340,7 @@ static bool check_s3(struct store *base, struct err *e)
 	s3_call_bucket(&op.call);
 	bool ok = s3_engine_ask(s->engine, &op, e) || op.verdict.meaning == S3_REFUSED;
 	if (op.verdict.meaning == S3_REFUSED) /* a HEAD does not say why, and may ask too much */
-		ok = s3_probe_write(s->engine, e);
+		ok = s3_probe_write(s->engine, s->probe_name, e);
 	s3_op_release(&op);
 	return ok;
 }

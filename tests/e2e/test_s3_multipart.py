@@ -284,8 +284,10 @@ STEPS = {"begin": ("POST", BEGIN), "part": ("PUT", UPLOAD), "complete": ("POST",
 MORE = [("drop", "part", s3fault.drop), ("corrupt-upload", "part", s3fault.corrupt_upload),
         ("bad-digest", "part", lambda: s3fault.answer(400, "BadDigest")), ("200-error", "complete", lambda: s3fault.answer(200, "InternalError")),
         ("cut", "complete", lambda: s3fault.cut(30)), ("cut", "begin", lambda: s3fault.cut(80))]
-# To put the parts together may take a server minutes, so it is given them.
-EACH = [(f"{fault} at {step}", step, make) for fault, make in ONCE.items() for step in STEPS if (fault, step) != ("stall", "complete")] + \
+# To put the parts together may take a server minutes, so it is given them. A begin that is held back may begin an upload
+# when all is over: that is for the sweep.
+EACH = [(f"{fault} at {step}", step, make) for fault, make in ONCE.items() for step in STEPS
+        if (fault, step) not in (("stall", "complete"), ("stall", "begin"))] + \
        [(f"{fault} at {step}", step, make) for fault, step, make in MORE]
 
 
