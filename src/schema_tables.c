@@ -390,6 +390,11 @@ static const char *const version_4[] = {
 	" wants BIGINT NOT NULL," /* whether there is work */
 	" until_ms BIGINT NOT NULL,"
 	" PRIMARY KEY (account, owner))",
+
+	/* Pending ones that their targets have not heard of: lease_until_ms is -1. */
+	"CREATE INDEX delivery_new ON delivery (lease_until_ms, id) WHERE lease_until_ms = -1",
+	"CREATE UNIQUE INDEX webhook_secret_newest ON webhook_secret (user_id, kind)"
+	" WHERE expires_ms = 0",
 	NULL,
 };
 
