@@ -19,7 +19,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmis
 	-Wwrite-strings -Wvla -Wformat=2 -Wundef -Wswitch-enum
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HARDEN := -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-LIBS := libcurl sqlite3 jansson libcrypto libmicrohttpd zlib expat
+LIBS := libcurl sqlite3 libpq jansson libcrypto libmicrohttpd zlib expat
 ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -DAUTOS_VERSION='"$(VERSION)"' -pthread -MMD -MP \
 	$(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 ALL_LDFLAGS = -pthread $(SANFLAGS) $(LDFLAGS)
@@ -35,7 +35,7 @@ BENCHERS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tool-%,$(wildcard tests/tools/*.c))
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
-.PHONY: all help tests demo check check-plain check-thread bench fuzz lint format deps deps-test \
+.PHONY: all help tests demo check check-plain check-thread check-postgres fleet-campaign bench fuzz lint format deps deps-test \
 	deps-fuzz deps-bench install clean kill-campaign kill-campaign-webhooks
 
 all: $(BUILD)/autos $(BUILD)/autos-sim ## builds build/autos and build/autos-sim
@@ -110,6 +110,13 @@ check-plain: deps-test ## the same tests on the -O2 build
 check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
 	$(MAKE) -j$(JOBS) BUILD=build/tsan SAN=thread CFLAGS="-O1 -g" tests
 	tests/run.py --build build/tsan
+
+check-postgres: deps-test ## every whole-program test on PostgreSQL
+	$(MAKE) -j$(JOBS) tests
+	tests/run.py --build build --only e2e --database postgres
+
+fleet-campaign: deps-test all ## a fleet under N=200 kills, freezes and cuts at random moments, and 30 rescues
+	AUTOS_FLEET_KILLS=$(or $(N),200) AUTOS_FLEET_RESCUES=30 tests/run.py --build build --only e2e --jobs 1 -k "test_storm or test_rescue"
 
 kill-campaign: deps-test all ## kill -9 at N=10000 random moments
 	tests/campaign-kill.sh $(N)

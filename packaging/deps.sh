@@ -2,13 +2,13 @@
 # Installs the Debian packages of the named sets (build, test, fuzz, bench) that are missing. Asks nothing.
 set -eu
 
-build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev zlib1g-dev ca-certificates"
-test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonschema poppler-utils clang-format git curl sqlite3 openssl
+build="gcc make pkg-config libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libpq-dev libjansson-dev libssl-dev zlib1g-dev libexpat1-dev ca-certificates"
+test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jsonschema poppler-utils clang-format git curl sqlite3 openssl postgresql python3-psycopg2
 	ceph-mon ceph-osd radosgw python3-boto3 awscli s3cmd rclone nodejs php-cli ruby golang-go"
 command -v npm >/dev/null 2>&1 || test="$test npm" # with some builds of nodejs it comes along
 may_lack="ceph-mon ceph-osd radosgw" # not built for every architecture: the tests say what they leave out
 fuzz="clang libclang-rt-14-dev"
-bench="curl rclone aria2 nginx-light wrk python3 ceph-mon ceph-osd radosgw python3-boto3"
+bench="curl rclone aria2 nginx-light wrk python3 ceph-mon ceph-osd radosgw python3-boto3 postgresql"
 
 want=""
 for set in "$@"; do

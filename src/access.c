@@ -145,10 +145,14 @@ static bool read_user(struct db *db, int64_t id, struct user_now *out, struct er
 static bool keep_an_admin(struct db *db, int64_t id, const struct user_now *was, bool stays,
 			  struct err *e)
 {
-	struct db_rows r;
+	struct db_rows r = {0};
 	if (was->role != ROLE_ADMIN || !was->active || stays)
 		return true;
-	bool ok = db_exec(db, &r, e,
+	/* All of them, so that two cannot go at the same moment, each for the other's sake. */
+	bool ok = db_exec(db, NULL, e,
+			  "SELECT 1 FROM app_user WHERE role = 'admin' AND active = 1 ORDER BY id"
+			  " %LOCK%") &&
+		  db_exec(db, &r, e,
 			  "SELECT 1 FROM app_user WHERE role = 'admin' AND active = 1"
 			  " AND id <> $1 LIMIT 1",
 			  db_i(id));
@@ -283,6 +287,13 @@ bool access_secret(struct db *db, const char *name, char hex[static 65], struct 
 	if (!ok || there)
 		return ok;
 	sys_random_hex(hex, 64);
-	return db_exec(db, NULL, e, "INSERT INTO secret (name, value) VALUES ($1, $2)", db_s(name),
-		       db_s(hex));
+	/* Another process may be first: then its secret is ours. */
+	ok = db_exec(db, NULL, e,
+		     "INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+		     db_s(name), db_s(hex)) &&
+	     db_exec(db, &r, e, "SELECT value FROM secret WHERE name = $1", db_s(name));
+	if (ok)
+		snprintf(hex, 65, "%s", db_text(&r, 0, 0));
+	db_rows_release(&r);
+	return ok;
 }

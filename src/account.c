@@ -148,13 +148,63 @@ void account_refused(struct account *a, int generation)
 	log_warn("token refused", "account=%s; a new one is needed", a->name);
 }
 
+/* ---- The lane, our own or a share of one ---- */
+
+int account_room(const struct account *a, int64_t now)
+{
+	return a->share.on && now >= a->share.until ? 0 : lane_room(&a->lane, now);
+}
+
+bool account_may_list(struct account *a, int64_t now)
+{
+	struct account_share *s = &a->share;
+	if (!s->on)
+		return lane_may_list(&a->lane, now);
+	if (a->lane.o.pace_ms == 0 || (now >= s->list_from && now <= s->list_until))
+		return true;
+	s->wants_list = s->list_from <= now; /* not while a turn of ours is still to come */
+	return false;
+}
+
+int64_t account_opens_at(const struct account *a, int64_t now)
+{
+	int64_t at = lane_opens_at(&a->lane, now);
+	if (a->share.on && a->share.list_from > now && a->share.list_from < at)
+		at = a->share.list_from;
+	return at;
+}
+
+void account_start(struct account *a, int64_t now, bool list)
+{
+	lane_start(&a->lane, now, list && !a->share.on);
+	if (list)
+		a->share.list_from = a->share.list_until = 0;
+}
+
+void account_end(struct account *a)
+{
+	lane_end(&a->lane);
+}
+
+void account_overload(struct account *a, int64_t now)
+{
+	if (a->share.on)
+		a->share.overload = true;
+	else
+		lane_halve(&a->lane, now);
+	metric_set(METRIC_portal_parallel, (int64_t)a->lane.limit);
+}
+
 void account_good(struct account *a, int64_t asked_ms)
 {
 	if (asked_ms >= a->held_at) {
 		a->troubles = 0;
 		a->held_since = 0;
 	}
-	lane_good(&a->lane);
+	if (a->share.on)
+		a->share.good++;
+	else
+		lane_good(&a->lane);
 	metric_set(METRIC_portal_parallel, (int64_t)a->lane.limit);
 }
 
@@ -168,6 +218,10 @@ void account_hold(struct account *a, int64_t wait_ms, bool rate, const char *rul
 	if (!a->held_since)
 		a->held_since = now;
 	a->held_at = now;
+	if (a->share.on) {
+		a->share.held = true;
+		a->share.wait_ms = wait_ms;
+	}
 	if (!lane_hold(&a->lane, now, wait_ms, &pause))
 		return;
 	if (!rate)

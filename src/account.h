@@ -15,10 +15,25 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/* What a worker that shares the account's quota with other processes knows of it. Whoever talks to
+ * the database fills the first part and empties the second. */
+struct account_share {
+	bool on;
+	int64_t until;                 /* monotonic; the share is ours so long */
+	int64_t list_from, list_until; /* monotonic; a list call may start between; 0 = never */
+
+	bool wants_list; /* a list call waits for its turn */
+	int good;        /* good answers since the database was told */
+	bool overload, held;
+	int64_t wait_ms; /* of the hold; -1 = it named no time */
+};
+
 struct account {
 	const char *name;
 	const struct config *config; /* borrowed */
-	struct lane lane;
+	struct lane
+		lane; /* with a share its limit is the share, and its rules are the database's */
+	struct account_share share;
 	char *token;        /* owned; NULL when there is none */
 	int64_t expires_ms; /* wall clock, -1 when the token does not say */
 	bool foreign;       /* issued by somebody else than the portal's realm */
@@ -43,6 +58,17 @@ void account_release(struct account *a);
  * with `force`). ERR_DENIED says why not: expired, or refused by the portal.
  */
 [[nodiscard]] bool account_ready(struct account *a, bool force, struct err *e);
+
+/* How many more requests may start now, and whether a list call may. */
+int account_room(const struct account *a, int64_t now);
+bool account_may_list(struct account *a, int64_t now);
+
+/* The next moment after now at which time alone opens the lane, INT64_MAX if none. */
+int64_t account_opens_at(const struct account *a, int64_t now);
+
+void account_start(struct account *a, int64_t now, bool list);
+void account_end(struct account *a); /* a request ended, with whatever answer */
+void account_overload(struct account *a, int64_t now);
 
 /* The portal refused the token of this generation. */
 void account_refused(struct account *a, int generation);

@@ -22,7 +22,9 @@ enum { READERS_IDLE = 64, RATE_SLOTS = 1 << 14, SWEEP_EVERY_MS = 600000 };
 
 static bool read_secret(struct db *db, void *arg, struct err *e)
 {
-	return access_secret(db, "link", arg, e) && idem_drop_running(db, e);
+	/* Whoever began to answer is dead, unless there are other processes. */
+	return access_secret(db, "link", arg, e) &&
+	       (!db->ops->exclusive || idem_drop_running(db, e));
 }
 
 static bool prepare(struct api *a, struct err *e)

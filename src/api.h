@@ -24,6 +24,7 @@
 
 /* How the worker stands, for readyz and monitoring; the server fills it from wherever it knows. */
 struct api_work {
+	bool elsewhere; /* other processes work; nothing below is known */
 	int64_t cases, parallel, limit;
 	int64_t token_expires_ms; /* wall clock; -1 = the token does not say */
 	bool token_missing, token_refused;
@@ -41,6 +42,9 @@ struct api_options {
 	/* Fills *out; any thread. */
 	void (*work)(void *arg, struct api_work *out);
 	void *arg;
+	/* Clients are served elsewhere: only who watches this process, and its control socket, gets
+	 * answers. */
+	bool closed;
 };
 
 struct api;

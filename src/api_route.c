@@ -172,6 +172,14 @@ static void answer_options(struct api_call *c, const char *allow)
 	api_header(c, "Access-Control-Max-Age", "600");
 }
 
+/* Where clients are served elsewhere, only what tells of the process is answered. */
+static bool is_closed(const struct api_call *c, const struct api_route *r)
+{
+	bool tells = r->run == route_livez || r->run == route_readyz || r->run == route_metrics ||
+		     r->run == route_health;
+	return c->api->o.closed && !c->request->control && !tells;
+}
+
 const struct api_route *api_find_route(struct api_call *c)
 {
 	const struct api_route *found = NULL, *any = NULL;
@@ -189,6 +197,11 @@ const struct api_route *api_find_route(struct api_call *c)
 				memcpy(c->args, args, sizeof args);
 			found = best(found, r);
 		}
+	}
+	if (found && is_closed(c, found)) {
+		api_problem(c, "not-found",
+			    "this process only works on cases; another one answers clients");
+		return NULL;
 	}
 	if (found && (!any || strchr(any->path, '{') || !strchr(found->path, '{')))
 		return found;

@@ -278,6 +278,10 @@ static void check_worker(const struct api_work *work, struct api_check *c)
 {
 	char words[32];
 	int64_t idle = sys_wall_ms() - work->turned_ms;
+	if (work->elsewhere) {
+		say(c, true, "other processes work");
+		return;
+	}
 	if (!work->turned_ms) {
 		say(c, false, "does not run");
 		return;
@@ -295,7 +299,9 @@ static void check_token(const struct api_work *work, struct api_check *c)
 {
 	char words[32];
 	int64_t left = work->token_expires_ms - sys_wall_ms();
-	if (work->token_missing) {
+	if (work->elsewhere) {
+		say(c, true, "is with the processes that work");
+	} else if (work->token_missing) {
 		say(c, false, "there is none");
 	} else if (work->token_refused) {
 		say(c, false, "the portal refuses it");

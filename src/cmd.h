@@ -62,7 +62,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_get, cmd_retry, cmd_serve, cmd_status, cmd_verify, cmd_user, cmd_key,
-	cmd_cancel, cmd_webhook, cmd_config, cmd_migrate, cmd_store, cmd_version;
+	cmd_cancel, cmd_webhook, cmd_config, cmd_migrate, cmd_move, cmd_store, cmd_version;
 
 /* Reads all words as case numbers, each once; a line on stderr for each bad one. False: exit 2. */
 [[nodiscard]] bool cmd_numbers(const struct cmd_line *l, struct cnj **out, size_t *n);

@@ -116,9 +116,10 @@ static int run_version(const struct cmd_line *l, struct config *c)
 		term_error("version takes no argument");
 		return EXIT_USAGE;
 	}
-	term_out("autos %s\n%s\n%s\nSQLite/%s\njansson/%s\n%s\nschema/%d\n", AUTOS_VERSION,
-		 http_library(), server_library(), db_sqlite.library(), jansson_version_str(),
-		 OpenSSL_version(OPENSSL_VERSION), schema_version());
+	term_out("autos %s\n%s\n%s\nSQLite/%s\nlibpq/%s\njansson/%s\n%s\nschema/%d\n",
+		 AUTOS_VERSION, http_library(), server_library(), db_sqlite.library(),
+		 db_pg.library(), jansson_version_str(), OpenSSL_version(OPENSSL_VERSION),
+		 schema_version());
 	return EXIT_COMPLETE;
 }
 

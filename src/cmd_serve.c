@@ -15,10 +15,12 @@
 #include "ledger.h"
 #include "log.h"
 #include "notify.h"
+#include "relay.h"
 #include "server.h"
 #include "store.h"
 #include "sys.h"
 #include "term.h"
+#include "upkeep.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -41,8 +43,11 @@ struct service {
 	struct api *api;
 	struct server *server;
 	_Atomic(struct dispatch *) dispatch;
-	pthread_t thread; /* the worker's */
-	bool working;
+	struct relay *relay;
+	struct upkeep *upkeep;
+	bool works, serves; /* by its role */
+	pthread_t thread;   /* the worker's */
+	bool working, started;
 	_Atomic bool worker_ended;
 };
 
@@ -52,13 +57,17 @@ static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 {
 	struct service *s = arg;
 	struct dispatch *d = atomic_load(&s->dispatch);
-	bool work = false, delivery = false;
+	bool work = false, quota = false, delivery = false;
 	for (size_t i = 0; i < n; i++) {
-		work = work || notes[i].kind == NOTE_READY || notes[i].kind == NOTE_CHANGED;
-		delivery = delivery || notes[i].kind == NOTE_DELIVERY;
+		enum db_note_kind k = notes[i].kind;
+		quota = quota || k == NOTE_QUOTA || k == NOTE_ANY;
+		delivery = delivery || k == NOTE_DELIVERY || k == NOTE_ANY;
+		work = work || k == NOTE_READY || k == NOTE_CHANGED || k == NOTE_ANY;
 	}
-	if (work)
+	if (s->worker && work)
 		worker_wake(s->worker);
+	if (s->worker && quota)
+		worker_quota_news(s->worker);
 	if (delivery && d)
 		dispatch_wake(d);
 }
@@ -67,6 +76,10 @@ static void tell_work(void *arg, struct api_work *out)
 {
 	struct service *s = arg;
 	struct worker_health h;
+	if (!s->worker) {
+		*out = (struct api_work){.elsewhere = true, .token_expires_ms = -1};
+		return;
+	}
 	worker_health(s->worker, &h);
 	*out = (struct api_work){.cases = h.cases,
 				 .parallel = h.parallel,
@@ -138,32 +151,42 @@ static bool open_parts(struct service *s, struct err *e)
 	if (ledger_db(s->ledger)->ops->exclusive &&
 	    (!ledger_write(s->ledger, release_all, NULL, e) || !finish_erasures(s, e)))
 		return false;
-	s->worker = worker_new(
-		&(struct worker_options){
-			.config = c, .ledger = s->ledger, .store = s->store, .service = true},
-		e);
-	if (!s->worker)
+	if (s->works &&
+	    !(s->worker = worker_new(
+		      &(struct worker_options){
+			      .config = c, .ledger = s->ledger, .store = s->store, .service = true},
+		      e)))
 		return false;
 	ledger_watch(s->ledger, wake_senders, s);
 	s->api = api_new(&(struct api_options){.config = c,
 					       .ledger = s->ledger,
 					       .store = s->store,
 					       .work = tell_work,
-					       .arg = s},
+					       .arg = s,
+					       .closed = !s->serves},
 			 e);
 	return s->api != NULL;
 }
 
-static bool start(struct service *s, struct err *e)
+/* What carries news to and from other processes, and the care of what all have in common. */
+static bool join_fleet(struct service *s, const char *role, struct err *e)
 {
-	if (!open_parts(s, e))
-		return false;
-	s->server = server_start(s->config, s->api, e);
-	if (!s->server)
-		return false;
+	return relay_new(s->config->database_url, s->ledger, &s->relay, e) &&
+	       upkeep_new(&(struct upkeep_options){.database_url = s->config->database_url,
+						   .ledger = s->ledger,
+						   .store = s->store,
+						   .role = role},
+			  &s->upkeep, e);
+}
+
+/* Messages are sent by whoever works. */
+static bool send_messages(struct service *s, struct err *e)
+{
 	const char *url = server_url(s->server), *public = s->config->public_url;
 	int port = (int)strtol(strrchr(url, ':') + 1, NULL, 10);
 	api_listens(s->api, port);
+	if (!s->works)
+		return true;
 	struct dispatch *d =
 		dispatch_start(&(struct dispatch_options){.config = s->config,
 							  .ledger = s->ledger,
@@ -171,26 +194,28 @@ static bool start(struct service *s, struct err *e)
 							  .base_url = *public ? public : url,
 							  .port = port},
 			       e);
-	if (!d)
-		return false;
 	atomic_store(&s->dispatch, d);
-	if (pthread_create(&s->thread, NULL, worker_main, s) != 0)
-		return fail(e, ERR_FAIL, "cannot start a thread");
-	s->working = true;
-	return true;
+	return d != NULL;
 }
 
-static bool nothing(struct db *db, void *arg, struct err *e)
+static bool start(struct service *s, const char *role, struct err *e)
 {
-	(void)db;
-	(void)arg;
-	(void)e;
+	if (!open_parts(s, e))
+		return false;
+	s->server = server_start(s->config, s->api, e);
+	if (!s->server)
+		return false;
+	if (!join_fleet(s, role, e) || !send_messages(s, e))
+		return false;
+	if (s->worker && pthread_create(&s->thread, NULL, worker_main, s) != 0)
+		return fail(e, ERR_FAIL, "cannot start a thread");
+	s->working = s->worker != NULL;
+	s->started = true;
 	return true;
 }
 
 static void stop(struct service *s)
 {
-	struct err e;
 	if (s->api)
 		api_drain(s->api);
 	if (s->dispatch)
@@ -202,10 +227,12 @@ static void stop(struct service *s)
 	if (s->dispatch)
 		dispatch_stop(s->dispatch);
 	server_stop(s->server);
-	/* Nobody submits any more; after this write nobody is told of any either. */
-	if (s->ledger && !ledger_write(s->ledger, nothing, NULL, &e))
-		log_error("last commit failed", "why=\"%s\"", e.text);
+	/* Nobody submits any more; after this nobody is told of any write either. */
+	if (s->ledger)
+		ledger_flush(s->ledger);
 	dispatch_free(s->dispatch);
+	relay_free(s->relay);
+	upkeep_free(s->upkeep);
 	api_free(s->api);
 	worker_free(s->worker);
 	ledger_close(s->ledger);
@@ -220,9 +247,9 @@ static void tell_start(const struct service *s)
 	notify_manager("READY=1\nSTATUS=listening on %s", server_url(s->server));
 	log_info("service started", "version=%s url=%s environment=%s", AUTOS_VERSION,
 		 server_url(s->server), s->config->environment);
-	if (worker_token_warning(s->worker, warning, sizeof warning))
+	if (s->worker && worker_token_warning(s->worker, warning, sizeof warning))
 		term_error("warning: %s", warning);
-	if (!api_has_keys(s->api))
+	if (s->serves && !api_has_keys(s->api))
 		term_note("There is no API key yet. Make one: autos user create NAME --role admin");
 }
 
@@ -264,6 +291,9 @@ static bool check_role(const struct config *c, const char *role, struct err *e)
 		return true;
 	if (strcmp(role, "api") != 0 && strcmp(role, "worker") != 0)
 		return fail(e, ERR_INPUT, "--role %s: must be all, api or worker", role);
+	const struct db_ops *ops = db_driver(c->database_url);
+	if (!ops || !ops->exclusive)
+		return true;
 	return fail(e, ERR_INPUT,
 		    "--role %s: the database %.*s serves one process only; use --role all", role,
 		    (int)strcspn(c->database_url, ":"), c->database_url);
@@ -297,14 +327,17 @@ static int run(const struct cmd_line *l, struct config *c)
 	}
 	if (l->listen && !config_set(c, "listen", l->listen, CONFIG_COMMAND_LINE, &e))
 		return cmd_fail(&e, EXIT_USAGE);
-	if (!check_role(c, l->role ? l->role : "all", &e))
+	const char *role = l->role ? l->role : "all";
+	if (!check_role(c, role, &e))
 		return cmd_fail(&e, EXIT_USAGE);
+	s.works = strcmp(role, "api") != 0;
+	s.serves = strcmp(role, "worker") != 0;
 	if (!check(c))
 		return EXIT_TROUBLE;
 	if (config_is_default(c, "log_level"))
 		log_set_level(LOG_INFO);
 	block_signals(&signals);
-	if (!start(&s, &e)) {
+	if (!start(&s, role, &e)) {
 		status = cmd_fail(&e, EXIT_TROUBLE);
 	} else {
 		tell_start(&s);
@@ -314,20 +347,21 @@ static int run(const struct cmd_line *l, struct config *c)
 		status = sig ? EXIT_COMPLETE : EXIT_TROUBLE;
 	}
 	let_second_through(&signals);
-	bool started = s.working;
 	stop(&s);
-	if (started)
+	if (s.started)
 		log_info("service ended", "status=%d", status);
 	return status;
 }
 
 const struct cmd cmd_serve = {
 	.name = "serve",
-	.usage = "[--listen ADDRESS:PORT] [--role all]",
+	.usage = "[--listen ADDRESS:PORT] [--role all|api|worker]",
 	.summary = "the service: HTTP API, queue and worker in one process",
 	.help = "      --listen A:P     address and port (setting listen; port 0 takes a free one)\n"
-		"      --role ROLE      all; api and worker need a database that several processes "
-		"share\n\n"
+		"      --role ROLE      all (default); api answers clients only, worker works on cases "
+		"only\n"
+		"                       (its port answers /livez, /readyz and /metrics); both need "
+		"PostgreSQL\n\n"
 		"Prints `listening on URL` once requests are answered. SIGTERM ends it in order: "
 		"/readyz\n"
 		"says 503, documents in flight finish or are handed back; a second one ends it at "

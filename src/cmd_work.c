@@ -16,6 +16,7 @@
 #include "store.h"
 #include "sys.h"
 #include "term.h"
+#include "upkeep.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -37,6 +38,8 @@ struct work {
 	struct db *db;           /* for reading: the ledger's, or one of our own */
 	struct store *store;
 	struct worker *worker;
+	bool shared; /* other processes may write to the database too */
+	struct upkeep *upkeep;
 	int64_t *jobs; /* those that must run */
 	size_t njobs;
 	const struct cnj **watched; /* their cases */
@@ -101,7 +104,11 @@ static bool open_database(struct work *w, struct err *e)
 		return false;
 	w->db = ledger_db(w->ledger);
 	/* We hold the only lock on this database: whoever held a lease in it is gone. */
-	return !w->db->ops->exclusive || ledger_write(w->ledger, release_all, NULL, e);
+	if (w->db->ops->exclusive)
+		return ledger_write(w->ledger, release_all, NULL, e);
+	w->shared = true;
+	w->db = db_open(w->config->database_url, DB_READ, e);
+	return w->db != NULL;
 }
 
 static bool open_storage(struct work *w, struct err *e)
@@ -114,13 +121,21 @@ static bool open_storage(struct work *w, struct err *e)
 		return false;
 	w->store = store_open(w->config, w->config->store_url, w->ledger ? STORE_WRITE : STORE_READ,
 			      e);
-	return w->store != NULL;
+	return w->store && (!w->shared || upkeep_new(
+						  &(struct upkeep_options){
+							  .database_url = w->config->database_url,
+							  .ledger = w->ledger,
+							  .store = w->store,
+							  .role = "command",
+						  },
+						  &w->upkeep, e));
 }
 
 static void close_storage(struct work *w)
 {
+	upkeep_free(w->upkeep);
 	store_close(w->store);
-	if (w->control)
+	if (w->control || w->shared)
 		db_close(w->db);
 	control_close(w->control);
 	ledger_close(w->ledger);

@@ -352,6 +352,15 @@ static bool derive(struct config *c, char **env, struct err *e)
 	return true;
 }
 
+static bool is_database(const char *url)
+{
+	static const char *const starts[] = {"sqlite:", "postgres://", "postgresql://"};
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+		if (strncmp(url, starts[i], strlen(starts[i])) == 0)
+			return url[strlen(starts[i])] != '\0';
+	return false;
+}
+
 /* Values that are fine alone and wrong together. */
 static bool check(const struct config *c, struct err *e)
 {
@@ -370,9 +379,11 @@ static bool check(const struct config *c, struct err *e)
 	if (*c->portal_token && *c->portal_token_file)
 		return fail(e, ERR_INPUT,
 			    "portal_token and portal_token_file are both set: one is enough");
-	/* Only the scheme is repeated: other programs' addresses hold passwords. */
-	if (strncmp(c->database_url, "sqlite:", 7) != 0 || !c->database_url[7])
-		return fail(e, ERR_INPUT, "database_url = %.*s:...: must be sqlite:PATH",
+	/* Only the scheme is repeated: addresses hold passwords. */
+	if (!is_database(c->database_url))
+		return fail(e, ERR_INPUT,
+			    "database_url = %.*s:...: must be sqlite:PATH or "
+			    "postgres://USER@HOST:PORT/DATABASE",
 			    (int)strcspn(c->database_url, ":"), c->database_url);
 	bool dir = strncmp(c->store_url, "dir:", 4) == 0 && c->store_url[4];
 	bool s3 = strncmp(c->store_url, "s3://", 5) == 0 && c->store_url[5];

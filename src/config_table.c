@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define AT(field) offsetof(struct config, field)
 #define SECONDS(n) ((n)*INT64_C(1000))
@@ -17,7 +18,8 @@ const struct config_row config_table[] = {
 	 "Where the database, the folder store and the spool live. Default: $STATE_DIRECTORY, "
 	 "else $XDG_DATA_HOME/autos, else ~/.local/share/autos."},
 	{"database_url", TEXT, AT(database_url), "", 0, 0, "DATABASE_URL", "Storage",
-	 "The database: sqlite:PATH. Default: sqlite:<data_dir>/autos.db."},
+	 "The database: sqlite:PATH, or postgres://USER@HOST:PORT/DATABASE as PostgreSQL's library "
+	 "reads it (several hosts, TLS). Default: sqlite:<data_dir>/autos.db."},
 	{"store_url", TEXT, AT(store_url), "", 0, 0, NULL, "Storage",
 	 "Where documents are stored: dir:PATH, or "
 	 "s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=1. Default: "
@@ -349,6 +351,34 @@ const char *config_source_name(enum config_source source)
 	return "?";
 }
 
+/* Appends to a text of limited room. */
+static void put(char *out, size_t cap, const char *from, size_t n)
+{
+	size_t len = strlen(out);
+	snprintf(out + len, cap - len, "%.*s", (int)n, from);
+}
+
+/* Without the passwords of an address: postgres://USER:***@HOST/...?password=***. */
+static void show_text(const char *text, char *out, size_t cap)
+{
+	static const char option[] = "password=";
+	const char *host = strstr(text, "://"), *at = host ? strchr(host + 3, '@') : NULL;
+	const char *colon = at ? memchr(host + 3, ':', (size_t)(at - host - 3)) : NULL;
+	out[0] = '\0';
+	if (colon) {
+		put(out, cap, text, (size_t)(colon + 1 - text));
+		put(out, cap, "***", 3);
+		text = at;
+	}
+	for (const char *next; host && (next = strstr(text, option));) {
+		next += strlen(option);
+		put(out, cap, text, (size_t)(next - text));
+		put(out, cap, "***", 3);
+		text = next + strcspn(next, "&");
+	}
+	put(out, cap, text, strlen(text));
+}
+
 void config_show(const struct config *c, size_t i, char *out, size_t cap)
 {
 	const struct config_row *r = &config_table[i];
@@ -359,5 +389,5 @@ void config_show(const struct config *c, size_t i, char *out, size_t cap)
 	else if (r->kind == SECRET)
 		snprintf(out, cap, "%s", **config_text(c, r) ? "***" : "");
 	else
-		snprintf(out, cap, "%s", *config_text(c, r));
+		show_text(*config_text(c, r), out, cap);
 }

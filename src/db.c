@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct db_ops *const drivers[] = {&db_sqlite};
+static const struct db_ops *const drivers[] = {&db_sqlite, &db_pg};
 
 struct db_value db_i(int64_t i)
 {
@@ -55,15 +55,44 @@ bool db_is_null(const struct db_rows *r, size_t row, size_t col)
 	return cell(r, row, col)->kind == DB_NULL;
 }
 
+const struct db_ops *db_driver(const char *url)
+{
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+		for (const char *const *scheme = drivers[i]->schemes; *scheme; scheme++) {
+			size_t n = strlen(*scheme);
+			if (strncmp(url, *scheme, n) == 0 && url[n] == ':')
+				return drivers[i];
+		}
+	return NULL;
+}
+
 struct db *db_open(const char *url, enum db_mode mode, struct err *e)
 {
-	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-		size_t n = strlen(drivers[i]->scheme);
-		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
-			return drivers[i]->open(url + n + 1, mode, e);
-	}
+	const struct db_ops *ops = db_driver(url);
+	if (ops)
+		return ops->open(url, mode, e);
 	fail(e, ERR_INPUT, "database_url: no driver for '%.*s'", (int)strcspn(url, ":"), url);
 	return NULL;
+}
+
+char *db_words(const struct db_ops *ops, const char *sql)
+{
+	const struct {
+		const char *mark, *word;
+	} all[] = {{"%SERIAL%", ops->serial_key},
+		   {"%UNLOGGED%", ops->unlogged},
+		   {"%SKIP_LOCKED%", ops->skip_locked},
+		   {"%LOCK%", ops->lock}};
+	char *text = NULL;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		for (const char *from = text ? text : sql, *at; (at = strstr(from, all[i].mark));
+		     from = text) {
+			char *more = xasprintf("%.*s%s%s", (int)(at - from), from, all[i].word,
+					       at + strlen(all[i].mark));
+			xfree(text);
+			text = more;
+		}
+	return text;
 }
 
 void db_close(struct db *db)
@@ -93,6 +122,7 @@ bool db_run(struct db *db, const char *sql, const struct db_value *args, size_t 
 {
 	if (out)
 		*out = (struct db_rows){0};
+	db->transient = false;
 	return db->ops->run(db, sql, args, nargs, out, e);
 }
 
@@ -114,8 +144,11 @@ bool db_begin(struct db *db, struct err *e)
 bool db_commit(struct db *db, struct err *e)
 {
 	assert(db->in_transaction);
-	if (!db_run(db, "COMMIT", NULL, 0, NULL, e)) {
+	db->transient = false;
+	if (!(db->ops->commit ? db->ops->commit(db, e) : db_run(db, "COMMIT", NULL, 0, NULL, e))) {
+		bool transient = db->transient;
 		db_rollback(db);
+		db->transient = transient;
 		return false;
 	}
 	db->in_transaction = false;
@@ -125,8 +158,10 @@ bool db_commit(struct db *db, struct err *e)
 void db_rollback(struct db *db)
 {
 	struct err ignored;
+	bool transient = db->transient;
 	if (db->in_transaction && !db_run(db, "ROLLBACK", NULL, 0, NULL, &ignored))
 		db->in_transaction = false;
 	db->in_transaction = false;
+	db->transient = transient; /* what made us roll back is the news */
 	db->nnotes = 0;
 }

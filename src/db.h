@@ -1,8 +1,14 @@
 /*
- * db - SQL, behind a struct of functions: SQLite today.
+ * db - SQL, behind a struct of functions: SQLite and PostgreSQL.
  *
  * SQL is written once, with $1 placeholders. A `struct db` is one connection and belongs to one
- * thread at a time. Rows are copied out, so no result outlives or blocks its statement.
+ * thread at a time. Rows are copied out, so no result outlives or blocks its statement. The few
+ * words that differ stand in a statement as marks, %SERIAL%, %UNLOGGED%, %SKIP_LOCKED% and
+ * %LOCK%, and each driver has its own for them.
+ *
+ * Every call ends: a connection that is lost or does not answer in time is an error (`transient`;
+ * ERR_BUSY for whoever writes, ERR_FAIL for whoever reads), and the next call outside a transaction
+ * makes a new one.
  */
 #ifndef AUTOS_DB_H
 #define AUTOS_DB_H
@@ -48,16 +54,29 @@ enum db_mode {
 
 struct db;
 
-/* A driver. `open` gets the part of the URL behind "sqlite:". */
+/* A driver. */
 struct db_ops {
-	const char *scheme;
+	const char *const *schemes; /* of its URLs; NULL at the end */
 	const char *(*library)(void);
-	struct db *(*open)(const char *where, enum db_mode mode, struct err *e);
+	/* Gets the whole URL. */
+	struct db *(*open)(const char *url, enum db_mode mode, struct err *e);
 	bool (*run)(struct db *db, const char *sql, const struct db_value *args, size_t nargs,
 		    struct db_rows *out, struct err *e);
 	bool (*run_once)(struct db *db, const char *sql, struct err *e);
 	void (*close)(struct db *db);
-	const char *serial_key; /* column definition of a row number that the database gives */
+	/* Ends the transaction; NULL: the statement COMMIT does. */
+	bool (*commit)(struct db *db, struct err *e);
+	/* Listens to a channel, now and after each new connection; then waits up to ms, or until fd
+	 * is readable, for a NOTIFY. NULL where there are no other processes. */
+	bool (*listen)(struct db *db, const char *channel, struct err *e);
+	bool (*await)(struct db *db, int fd, int64_t ms, bool *told, struct err *e);
+	const char *serial_key;  /* column definition of a row number that the database gives */
+	const char *unlogged;    /* of a table that may be empty after a crash */
+	const char *skip_locked; /* behind a SELECT: takes its rows, except those others have */
+	const char *lock;        /* behind a SELECT: takes its rows, waiting for others */
+	const char *columns;     /* statement: names of the columns of table $1, in order */
+	const char *tables;      /* statement: a row when there is any table; NULL: open() knows */
+	const char *schema_lock; /* statement: one migration at a time, to the transaction's end */
 	bool exclusive; /* whoever opened it for writing is alone: leases of others are dead */
 };
 
@@ -68,6 +87,8 @@ enum db_note_kind {
 	NOTE_ACCESS,   /* users or keys; no case */
 	NOTE_DELIVERY, /* a message to a webhook of this case is to be sent */
 	NOTE_SENT,     /* one was sent, or given up */
+	NOTE_ANY,      /* whatever there is: what others committed was missed */
+	NOTE_QUOTA,    /* the portal's quota; no case */
 };
 
 struct db_note {
@@ -79,6 +100,13 @@ struct db_note {
 struct db {
 	const struct db_ops *ops;
 	bool in_transaction;
+	/* The last failure is nobody's fault and nothing of its transaction is in the database (a
+	 * deadlock, a lost connection): the same may be tried again. */
+	bool transient;
+	/* Set by whoever runs a transaction: statements whose result nobody takes may be sent
+	 * without waiting. Their failure is then told by a later one, at the latest by the commit,
+	 * and leaves nothing of the whole transaction. A database without a network ignores it. */
+	bool lazy;
 	struct db_note *notes; /* of the running transaction, owned */
 	size_t nnotes, notes_cap;
 };
@@ -88,12 +116,18 @@ struct db {
  * when the write is undone; beginning and rolling back forget all. */
 void db_note(struct db *db, struct db_note note);
 
-extern const struct db_ops db_sqlite;
+extern const struct db_ops db_sqlite, db_pg;
 
-/* "sqlite:PATH". NULL on failure: ERR_BUSY when another process holds it, ERR_ABSENT when DB_READ
- * finds no database. */
+/* The driver of a URL; NULL when there is none. */
+const struct db_ops *db_driver(const char *url);
+
+/* "sqlite:PATH", "postgres://..." as libpq reads it. NULL on failure: ERR_BUSY when another process
+ * holds it, ERR_ABSENT when DB_READ finds no database. */
 struct db *db_open(const char *url, enum db_mode mode, struct err *e);
 void db_close(struct db *db); /* accepts NULL */
+
+/* The statement in this driver's words. Give it to xfree; NULL when it has no mark. */
+char *db_words(const struct db_ops *ops, const char *sql);
 
 /*
  * Runs one statement. `sql` must be a literal or live as long as the connection: prepared

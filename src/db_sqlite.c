@@ -130,8 +130,9 @@ static bool open_handle(struct db_sqlite *db, const char *path, enum db_mode mod
 	       exec_plain(db, "PRAGMA foreign_keys=1", path, e);
 }
 
-static struct db *open_sqlite(const char *path, enum db_mode mode, struct err *e)
+static struct db *open_sqlite(const char *url, enum db_mode mode, struct err *e)
 {
+	const char *path = url + strlen("sqlite:");
 	struct stat st;
 	if (mode == DB_READ && stat(path, &st) != 0) {
 		fail(e, ERR_ABSENT, "%s: no database yet", path);
@@ -170,8 +171,10 @@ static sqlite3_stmt *prepare(struct db_sqlite *db, const char *sql, struct err *
 			return s->stmt;
 		if (s->sql)
 			continue;
-		int code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
-					      &s->stmt, NULL);
+		char *words = db_words(db->base.ops, sql);
+		int code = sqlite3_prepare_v3(db->handle, words ? words : sql, -1,
+					      SQLITE_PREPARE_PERSISTENT, &s->stmt, NULL);
+		xfree(words);
 		if (code != SQLITE_OK) {
 			sqlite_fail(db, code, "statement", e);
 			return NULL;
@@ -264,16 +267,23 @@ static bool run_sqlite(struct db *base, const char *sql, const struct db_value *
 
 static bool run_once(struct db *base, const char *sql, struct err *e)
 {
-	return exec_plain((struct db_sqlite *)base, sql, "statement", e);
+	char *words = db_words(base->ops, sql);
+	bool ok = exec_plain((struct db_sqlite *)base, words ? words : sql, "statement", e);
+	xfree(words);
+	return ok;
 }
 
 const struct db_ops db_sqlite = {
-	.scheme = "sqlite",
+	.schemes = (const char *const[]){"sqlite", NULL},
 	.library = library,
 	.open = open_sqlite,
 	.run = run_sqlite,
 	.run_once = run_once,
 	.close = close_sqlite,
 	.serial_key = "INTEGER PRIMARY KEY AUTOINCREMENT",
+	.unlogged = "",
+	.skip_locked = "", /* whoever writes is alone */
+	.lock = "",
+	.columns = "SELECT name FROM pragma_table_info($1) ORDER BY cid",
 	.exclusive = true,
 };

@@ -4,7 +4,6 @@
  */
 #include "delivery.h"
 
-#include "delivery_target.h"
 #include "sys.h"
 #include "webhook.h"
 #include "webhook_secret.h"
@@ -16,26 +15,25 @@ enum { SWEEP_MAX = 500 };
 
 /* ---- Targets ---- */
 
-bool delivery_target_due(struct db *db, int64_t target_id, int64_t at_ms, struct err *e)
-{
-	return db_exec(db, NULL, e,
-		       "UPDATE webhook_target SET due_ms = $1 WHERE id = $2 AND due_ms > $3",
-		       db_i(at_ms), db_i(target_id), db_i(at_ms));
-}
-
+/* A known target is not touched: jobs that end at the same time never wait for each other here. */
 static bool find_target(struct db *db, const char *url, int64_t now_ms, int64_t *id, struct err *e)
 {
 	char origin[WEBHOOK_ORIGIN_MAX];
 	struct db_rows r;
 	webhook_origin(url, origin);
-	bool ok = db_exec(db, &r, e,
-			  "INSERT INTO webhook_target (origin, due_ms, created_ms)"
-			  " VALUES ($1, $2, $3) ON CONFLICT (origin) DO UPDATE"
-			  " SET origin = excluded.origin RETURNING id",
-			  db_s(origin), db_i(now_ms), db_i(now_ms));
+	bool ok =
+		db_exec(db, &r, e, "SELECT id FROM webhook_target WHERE origin = $1", db_s(origin));
+	if (ok && r.rows == 0) {
+		db_rows_release(&r);
+		ok = db_exec(db, &r, e,
+			     "INSERT INTO webhook_target (origin, due_ms, created_ms)"
+			     " VALUES ($1, $2, $3) ON CONFLICT (origin) DO UPDATE"
+			     " SET origin = excluded.origin RETURNING id",
+			     db_s(origin), db_i(DELIVERY_NEVER), db_i(now_ms));
+	}
 	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
-	return ok && delivery_target_due(db, *id, now_ms, e);
+	return ok;
 }
 
 /* ---- The outbox ---- */
@@ -80,8 +78,9 @@ static bool insert(struct db *db, const struct ended *j, const char *url, int64_
 	       db_exec(db, NULL, e,
 		       "INSERT INTO delivery (event_id, job_id, process_id, target_id, user_id, url,"
 		       " thin, seq, job_state, outcome, job_error, total, available, failed,"
-		       " finished_ms, state, round_ms, next_ms, created_ms) VALUES ($1, $2, $3, $4,"
-		       " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'pending', $16, $17, $18)",
+		       " finished_ms, state, lease_until_ms, round_ms, next_ms, created_ms) VALUES"
+		       " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+		       " 'pending', -1, $16, $17, $18)",
 		       db_s(event_id), db_i(j->job_id), db_i(j->process_id), db_i(target_id),
 		       db_i(user_id), db_s(url), db_i(thin), db_i(j->seq), db_s(j->state),
 		       db_s(j->outcome), db_s(j->error), db_i(j->total), db_i(j->available),
@@ -158,13 +157,12 @@ static bool set_going(struct db *db, int64_t id, int64_t target_id, int64_t now_
 {
 	return db_exec(db, NULL, e,
 		       "UPDATE delivery SET state = 'pending', manual = 1, tries = 0, round_ms = $1,"
-		       " next_ms = $2, ended_ms = 0 WHERE id = $3",
+		       " next_ms = $2, ended_ms = 0, lease_until_ms = -1 WHERE id = $3",
 		       db_i(now_ms), db_i(now_ms), db_i(id)) &&
 	       db_exec(db, NULL, e,
 		       "UPDATE webhook_target SET paused_until_ms = 0 WHERE id = $1"
 		       " AND paused_until_ms > 0",
-		       db_i(target_id)) &&
-	       delivery_target_due(db, target_id, now_ms, e);
+		       db_i(target_id));
 }
 
 bool delivery_again(struct db *db, const char *event_id, int64_t user_id, int64_t now_ms,
@@ -173,7 +171,7 @@ bool delivery_again(struct db *db, const char *event_id, int64_t user_id, int64_
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "SELECT id, target_id, state, process_id, job_id, user_id FROM delivery"
-			  " WHERE event_id = $1",
+			  " WHERE event_id = $1 %LOCK%",
 			  db_s(event_id));
 	if (ok && (r.rows == 0 || (user_id >= 0 && db_int(&r, 0, 5) != user_id)))
 		ok = fail(e, ERR_ABSENT, "there is no such delivery");
@@ -195,7 +193,7 @@ bool delivery_failed_again(struct db *db, int64_t since_ms, int64_t user_id, int
 			  "SELECT id, target_id, process_id, job_id FROM delivery"
 			  " WHERE state = 'failed' AND ended_ms >= $1"
 			  " AND (CAST($2 AS BIGINT) < 0 OR user_id = $3)"
-			  " ORDER BY ended_ms, id LIMIT $4",
+			  " ORDER BY ended_ms, id LIMIT $4 %LOCK%",
 			  db_i(since_ms), db_i(user_id), db_i(user_id), db_i(limit));
 	for (size_t i = 0; ok && i < r.rows; i++) {
 		ok = set_going(db, db_int(&r, i, 0), db_int(&r, i, 1), now_ms, e);
@@ -213,20 +211,21 @@ bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms, int64_t
 {
 	struct db_rows r = {0}, old = {0};
 	*n = 0;
-	bool ok =
-		db_exec(db, &r, e,
-			"SELECT d.id FROM delivery d JOIN webhook_target t ON t.id = d.target_id"
-			" WHERE d.state = 'pending' AND d.round_ms < $1 AND t.paused_until_ms > $2"
-			" ORDER BY d.round_ms LIMIT $3",
-			db_i(given_up_ms), db_i(now_ms), db_i(SWEEP_MAX));
+	bool ok = db_exec(db, &r, e,
+			  "SELECT id FROM delivery d WHERE state = 'pending' AND round_ms < $1"
+			  " AND (SELECT paused_until_ms FROM webhook_target t"
+			  "  WHERE t.id = d.target_id) > $2"
+			  " ORDER BY round_ms LIMIT $3 %SKIP_LOCKED%",
+			  db_i(given_up_ms), db_i(now_ms), db_i(SWEEP_MAX));
 	for (size_t i = 0; ok && i < r.rows; i++)
-		ok = db_exec(db, NULL, e,
-			     "UPDATE delivery SET state = 'failed', ended_ms = $1,"
-			     " error = 'its target did not answer for too long' WHERE id = $2",
-			     db_i(now_ms), db_i(db_int(&r, i, 0)));
+		ok = db_exec(
+			db, NULL, e,
+			"UPDATE delivery SET state = 'failed', ended_ms = $1, lease_until_ms = 0,"
+			" error = 'its target did not answer for too long' WHERE id = $2",
+			db_i(now_ms), db_i(db_int(&r, i, 0)));
 	ok = ok && db_exec(db, &old, e,
 			   "SELECT id FROM delivery WHERE ended_ms > 0 AND ended_ms < $1"
-			   " ORDER BY ended_ms LIMIT $2",
+			   " ORDER BY ended_ms LIMIT $2 %SKIP_LOCKED%",
 			   db_i(kept_ms), db_i(SWEEP_MAX));
 	for (size_t i = 0; ok && i < old.rows; i++)
 		ok = db_exec(db, NULL, e, "DELETE FROM delivery WHERE id = $1",

@@ -7,6 +7,10 @@
  * delivery is, unless it is paused or has as many under way as it may have, so that neither a long
  * queue nor a dead target is walked over to find work for others. All run inside the caller's
  * transaction.
+ *
+ * Where many processes write: whoever adds a delivery does not touch its target, but marks the
+ * delivery as new; a turn finds the new ones, and changes targets only while it has their rows
+ * locked, in order of their ids. A target that another one has locked is passed over.
  */
 #ifndef AUTOS_DELIVERY_H
 #define AUTOS_DELIVERY_H
@@ -89,13 +93,13 @@ struct delivery_turn {
 	size_t room_proven;   /* of them, to targets that answered last time */
 	size_t room_unproven; /* of them, to others */
 
-	/* filled */
-	struct delivery_lease *leases; /* the caller's array of `room` */
-	size_t nleases;
-	int64_t due_ms; /* when the next target is due; DELIVERY_NEVER */
+	struct delivery_lease *leases; /* the caller's array of `room`: filled */
+	size_t nleases;                /* filled; 0 before the first call */
+	int64_t due_ms;                /* when the next target is due; DELIVERY_NEVER */
 };
 
-/* Records results, renews and rescues leases, and takes new ones, in this order. */
+/* Records results, renews and rescues leases, and takes new ones, in this order. Run again after
+ * its transaction was undone, it releases what it had leased. */
 [[nodiscard]] bool delivery_turn(struct db *db, struct delivery_turn *t, struct err *e);
 
 /* On a database that only one process can open for writing: whoever held leases is dead. */
@@ -103,7 +107,8 @@ struct delivery_turn {
 
 /*
  * Gives up what waits for a paused target since before given_up_ms, and deletes what was over
- * before kept_ms; some hundred rows a call. `n` is the number of rows.
+ * before kept_ms; some hundred rows a call. `n` is the number of rows. Several processes may do so
+ * at once: each takes what no other one has.
  */
 [[nodiscard]] bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms,
 				  int64_t now_ms, size_t *n, struct err *e);

@@ -1,13 +1,34 @@
 /*
- * delivery_target - what the files of `delivery` share. Nobody else includes this.
+ * delivery_target - what the files of `delivery` share: targets that a turn deals with, and when
+ * each is due. Nobody else includes this.
  */
 #ifndef AUTOS_DELIVERY_TARGET_H
 #define AUTOS_DELIVERY_TARGET_H
 
 #include "delivery.h"
 
-/* Something is to be sent to this target: whoever leases looks at it. */
-[[nodiscard]] bool delivery_target_due(struct db *db, int64_t target_id, int64_t at_ms,
-				       struct err *e);
+/* Targets whose due time is to be found anew before the transaction ends. */
+struct touched {
+	int64_t *ids; /* owned */
+	size_t n, cap;
+};
+
+void touch(struct touched *t, int64_t id);
+
+/* Before anything is written of a target: in order of their ids, so that no two processes wait for
+ * each other. Whoever counts after us sees what we did. */
+[[nodiscard]] bool touched_lock(struct db *db, struct touched *t, struct err *e);
+
+/* Finds when they are due, and forgets them. Their rows are ours. */
+[[nodiscard]] bool touched_refresh(struct db *db, const struct delivery_limits *l,
+				   struct touched *t, struct err *e);
+
+struct target {
+	int64_t id, failures, paused_until_ms;
+	bool proven;
+};
+
+/* Leases that it may have at once. */
+int64_t target_parallel_of(const struct target *g, const struct delivery_limits *l);
 
 #endif

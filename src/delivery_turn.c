@@ -8,24 +8,9 @@
 #include "sys.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TARGETS_A_TURN = 256 };
-
-/* Targets whose due time is to be found anew before the transaction ends. */
-struct touched {
-	int64_t *ids;
-	size_t n, cap;
-};
-
-static void touch(struct touched *t, int64_t id)
-{
-	if (t->n && t->ids[t->n - 1] == id)
-		return;
-	t->ids = xgrow(t->ids, t->n, &t->cap, sizeof *t->ids);
-	t->ids[t->n++] = id;
-}
+enum { TARGETS_A_TURN = 256, NEWS_A_TURN = 500, RESCUES_A_TURN = 500 };
 
 void delivery_lease_release(struct delivery_lease *l)
 {
@@ -188,31 +173,54 @@ static bool renew(struct db *db, const struct delivery_turn *t, struct err *e)
 		       db_i(t->now_ms + t->lease_ms));
 }
 
-/* What somebody left behind who is gone: it may have been sent, and is sent again. */
-static bool rescue(struct db *db, int64_t before_ms, struct touched *touched, struct err *e)
+/* What somebody left behind who is gone, as id and target; it may be one of ours, come late. */
+static bool find_lost(struct db *db, const struct delivery_turn *t, struct touched *touched,
+		      struct db_rows *r, struct err *e)
+{
+	if (!t->rescue)
+		return true;
+	bool ok = db_exec(db, r, e,
+			  "SELECT id, target_id FROM delivery WHERE state = 'delivering'"
+			  " AND lease_until_ms < $1 ORDER BY lease_until_ms LIMIT $2",
+			  db_i(t->now_ms), db_i(RESCUES_A_TURN));
+	for (size_t i = 0; ok && i < r->rows; i++)
+		touch(touched, db_int(r, i, 1));
+	return ok;
+}
+
+/* It may have been sent, and is sent again. */
+static bool rescue(struct db *db, const struct delivery_turn *t, const struct db_rows *lost,
+		   struct err *e)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < lost->rows; i++)
+		ok = db_exec(db, NULL, e,
+			     "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
+			     " WHERE id = $1 AND state = 'delivering' AND lease_until_ms < $2",
+			     db_i(db_int(lost, i, 0)), db_i(t->now_ms));
+	return ok;
+}
+
+/* ---- What is new ---- */
+
+/* Deliveries that were written since, by whomever: their targets hear of them. */
+static bool hear(struct db *db, struct touched *touched, bool *more, struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
-			  "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
-			  " WHERE state = 'delivering' AND lease_until_ms < $1 RETURNING target_id",
-			  db_i(before_ms));
+			  "WITH new AS MATERIALIZED (SELECT id FROM delivery"
+			  " WHERE lease_until_ms = -1 ORDER BY id LIMIT $1 %SKIP_LOCKED%)"
+			  " UPDATE delivery SET lease_until_ms = 0"
+			  " WHERE id IN (SELECT id FROM new LIMIT 500) RETURNING target_id",
+			  db_i(NEWS_A_TURN));
 	for (size_t i = 0; ok && i < r.rows; i++)
 		touch(touched, db_int(&r, i, 0));
+	*more = ok && r.rows == NEWS_A_TURN;
 	db_rows_release(&r);
 	return ok;
 }
 
 /* ---- New leases ---- */
-
-struct target {
-	int64_t id, failures, paused_until_ms;
-	bool proven;
-};
-
-static int64_t parallel_of(const struct target *g, const struct delivery_limits *l)
-{
-	return g->failures >= l->pause_after ? 1 : g->proven ? l->target_ahead : l->target_parallel;
-}
 
 static void fill(struct delivery_lease *l, const struct db_rows *r)
 {
@@ -281,6 +289,25 @@ static bool take(struct db *db, struct delivery_turn *t, int64_t id, bool proven
 	return ok;
 }
 
+/* *mine is false when another process is at it, or was: then it is not looked at. */
+static bool lock_target(struct db *db, const struct delivery_turn *t, struct target *g, bool *mine,
+			struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "SELECT failures, paused_until_ms, proven FROM webhook_target"
+			  " WHERE id = $1 AND due_ms <= $2 %SKIP_LOCKED%",
+			  db_i(g->id), db_i(t->now_ms));
+	*mine = ok && r.rows;
+	if (*mine) {
+		g->failures = db_int(&r, 0, 0);
+		g->paused_until_ms = db_int(&r, 0, 1);
+		*mine = g->proven == (db_int(&r, 0, 2) != 0);
+	}
+	db_rows_release(&r);
+	return ok;
+}
+
 static bool take_of_target(struct db *db, struct delivery_turn *t, const struct target *g,
 			   size_t room, struct err *e)
 {
@@ -291,13 +318,13 @@ static bool take_of_target(struct db *db, struct delivery_turn *t, const struct 
 			  "SELECT COUNT(*) FROM delivery WHERE target_id = $1"
 			  " AND state = 'delivering'",
 			  db_i(g->id));
-	int64_t free = ok ? parallel_of(g, t->limits) - db_int(&r, 0, 0) : 0;
+	int64_t free = ok ? target_parallel_of(g, t->limits) - db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
 	if (!ok || free <= 0)
 		return ok;
 	ok = db_exec(db, &r, e,
 		     "SELECT id FROM delivery WHERE target_id = $1 AND state = 'pending'"
-		     " AND next_ms <= $2 ORDER BY next_ms, id LIMIT $3",
+		     " AND next_ms <= $2 ORDER BY next_ms, id LIMIT $3 %SKIP_LOCKED%",
 		     db_i(g->id), db_i(t->now_ms),
 		     db_i(free < (int64_t)room ? free : (int64_t)room));
 	for (size_t i = 0; ok && i < r.rows; i++)
@@ -315,15 +342,15 @@ static bool lease(struct db *db, struct delivery_turn *t, bool proven, size_t ro
 	if (end == t->nleases)
 		return true;
 	bool ok = db_exec(db, &r, e,
-			  "SELECT id, failures, paused_until_ms FROM webhook_target"
+			  "SELECT id FROM webhook_target"
 			  " WHERE proven = $1 AND due_ms <= $2 AND due_ms < 9223372036854775807"
 			  " ORDER BY due_ms LIMIT $3",
 			  db_i(proven), db_i(t->now_ms), db_i(TARGETS_A_TURN));
 	for (size_t i = 0; ok && i < r.rows && t->nleases < end; i++) {
-		struct target g = {.id = db_int(&r, i, 0),
-				   .failures = db_int(&r, i, 1),
-				   .paused_until_ms = db_int(&r, i, 2),
-				   .proven = proven};
+		struct target g = {.id = db_int(&r, i, 0), .proven = proven};
+		bool mine;
+		if (!(ok = lock_target(db, t, &g, &mine, e)) || !mine)
+			continue;
 		touch(touched, g.id);
 		ok = take_of_target(db, t, &g, end - t->nleases, e);
 	}
@@ -331,56 +358,7 @@ static bool lease(struct db *db, struct delivery_turn *t, bool proven, size_t ro
 	return ok;
 }
 
-/* ---- When a target is due ---- */
-
-static bool refresh(struct db *db, const struct delivery_turn *t, int64_t id, struct err *e)
-{
-	struct db_rows r;
-	/* Where several processes write: whoever counts after us sees what we did. */
-	if (!db->ops->exclusive &&
-	    !db_exec(db, NULL, e, "UPDATE webhook_target SET due_ms = due_ms WHERE id = $1",
-		     db_i(id)))
-		return false;
-	bool ok = db_exec(
-		db, &r, e,
-		"SELECT t.failures, t.paused_until_ms, t.due_ms,"
-		" (SELECT COUNT(*) FROM delivery d WHERE d.target_id = t.id"
-		"   AND d.state = 'delivering'),"
-		" (SELECT MIN(d.next_ms) FROM delivery d WHERE d.target_id = t.id"
-		"   AND d.state = 'pending'), t.proven FROM webhook_target t WHERE t.id = $1",
-		db_i(id));
-	if (ok && r.rows) {
-		struct target g = {.failures = db_int(&r, 0, 0), .proven = db_int(&r, 0, 5) != 0};
-		int64_t paused = db_int(&r, 0, 1), was = db_int(&r, 0, 2), next = db_int(&r, 0, 4);
-		int64_t due = next > paused ? next : paused;
-		if (db_is_null(&r, 0, 4) || db_int(&r, 0, 3) >= parallel_of(&g, t->limits))
-			due = DELIVERY_NEVER;
-		ok = due == was ||
-		     db_exec(db, NULL, e, "UPDATE webhook_target SET due_ms = $1 WHERE id = $2",
-			     db_i(due), db_i(id));
-	}
-	db_rows_release(&r);
-	return ok;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
-/* In order of their ids, so that two processes never wait for each other. */
-static bool refresh_all(struct db *db, const struct delivery_turn *t, struct touched *touched,
-			struct err *e)
-{
-	bool ok = true;
-	if (touched->n)
-		qsort(touched->ids, touched->n, sizeof *touched->ids, by_id);
-	for (size_t i = 0; ok && i < touched->n; i++)
-		if (i == 0 || touched->ids[i] != touched->ids[i - 1])
-			ok = refresh(db, t, touched->ids[i], e);
-	return ok;
-}
+/* ---- The transaction ---- */
 
 static bool find_next(struct db *db, struct delivery_turn *t, struct err *e)
 {
@@ -400,30 +378,45 @@ static bool find_next(struct db *db, struct delivery_turn *t, struct err *e)
 	return true;
 }
 
-/* ---- The transaction ---- */
+static void release_leases(struct delivery_turn *t)
+{
+	for (size_t i = 0; i < t->nleases; i++)
+		delivery_lease_release(&t->leases[i]);
+	t->nleases = 0;
+}
+
+/* What became of leases, ours and those of others, and what is new. */
+static bool settle(struct db *db, struct delivery_turn *t, struct touched *touched, bool *more,
+		   struct err *e)
+{
+	struct db_rows lost = {0};
+	for (size_t i = 0; i < t->nresults; i++)
+		touch(touched, t->results[i].lease->target_id);
+	bool ok = find_lost(db, t, touched, &lost, e) && hear(db, touched, more, e) &&
+		  touched_lock(db, touched, e);
+	for (size_t i = 0; ok && i < t->nresults; i++)
+		ok = record(db, t, &t->results[i], e);
+	ok = ok && (!t->renew || renew(db, t, e)) && rescue(db, t, &lost, e) &&
+	     touched_refresh(db, t->limits, touched, e);
+	db_rows_release(&lost);
+	return ok;
+}
 
 bool delivery_turn(struct db *db, struct delivery_turn *t, struct err *e)
 {
 	struct touched touched = {0};
-	bool ok = true;
-	t->nleases = 0;
-	for (size_t i = 0; ok && i < t->nresults; i++) {
-		touch(&touched, t->results[i].lease->target_id);
-		ok = record(db, t, &t->results[i], e);
-	}
-	ok = ok && (!t->renew || renew(db, t, e)) &&
-	     (!t->rescue || rescue(db, t->now_ms, &touched, e)) && refresh_all(db, t, &touched, e);
-	touched.n = 0;
-	ok = ok && lease(db, t, true, t->room_proven, &touched, e) &&
-	     lease(db, t, false, t->room_unproven, &touched, e) &&
-	     refresh_all(db, t, &touched, e) && find_next(db, t, e);
+	bool more;
+	release_leases(t);
+	bool ok = settle(db, t, &touched, &more, e) &&
+		  lease(db, t, true, t->room_proven, &touched, e) &&
+		  lease(db, t, false, t->room_unproven, &touched, e) &&
+		  touched_refresh(db, t->limits, &touched, e) && find_next(db, t, e);
 	xfree(touched.ids);
-	if (ok)
-		return true;
-	for (size_t i = 0; i < t->nleases; i++)
-		delivery_lease_release(&t->leases[i]);
-	t->nleases = 0;
-	return false;
+	if (ok && more)
+		t->due_ms = t->now_ms;
+	if (!ok)
+		release_leases(t);
+	return ok;
 }
 
 bool delivery_release_all(struct db *db, int64_t now_ms, struct err *e)

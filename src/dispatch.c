@@ -16,6 +16,7 @@
 
 enum {
 	LOOK_EVERY_MS = 1000, /* for due targets, when nobody said that there are any */
+	LOOK_AGAIN_MS = 20,   /* ... when some were left, as another process was at them */
 	GATHER_MS = 10,       /* results wait so long for company */
 	GATHER_MAX = 128,
 	SWEEP_EVERY_MS = 60000,
@@ -230,6 +231,14 @@ static void settle_over(struct dispatch *d, const struct delivery_turn *t)
 	}
 }
 
+/* When to look again; without room, the next result says so. */
+static int64_t due_after(const struct delivery_turn *t, int64_t now)
+{
+	if (t->due_ms == DELIVERY_NEVER || t->room == t->nleases)
+		return INT64_MAX;
+	return now + (t->due_ms > t->now_ms ? t->due_ms - t->now_ms : LOOK_AGAIN_MS);
+}
+
 /* False: nothing was written, and all is kept for the next time. */
 static bool commit(struct dispatch *d, int64_t now)
 {
@@ -254,11 +263,13 @@ static bool commit(struct dispatch *d, int64_t now)
 		if (t.rescue)
 			d->rescued_at = now;
 		d->trouble_until = 0;
-		d->due_at = t.due_ms == DELIVERY_NEVER ? INT64_MAX : now + (t.due_ms - t.now_ms);
+		d->due_at = due_after(&t, now);
 		settle_over(d, &t);
 		for (size_t i = 0; i < t.nleases; i++)
 			hold(d, &t.leases[i]);
 	} else {
+		for (size_t i = 0; i < t.nleases; i++)
+			delivery_lease_release(&t.leases[i]);
 		d->trouble_until = now + TROUBLE_MS;
 		if (!had_trouble)
 			log_error("deliveries not written", "why=\"%s\"", e.text);

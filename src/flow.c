@@ -68,7 +68,7 @@ void flow_task_free(struct task *t)
 static void cut(struct flow *f, struct task *t)
 {
 	assert(!t->storing);
-	lane_end(&f->account->lane);
+	account_end(f->account);
 	f->flying--;
 	flow_task_free(t);
 }
@@ -134,7 +134,7 @@ static struct task *start(struct flow *f, struct run *r, const struct stage *sta
 		http_req_header(&t->exchange.req, "traceparent: %s", r->lease.trace);
 	t->started_us = sys_mono_us();
 	q->asked++;
-	lane_start(&f->account->lane, now, stage->call == PORTAL_LIST);
+	account_start(f->account, now, stage->call == PORTAL_LIST);
 	f->flying++;
 	metric_add(METRIC_portal_calls, 1);
 	return t;
@@ -142,13 +142,12 @@ static struct task *start(struct flow *f, struct run *r, const struct stage *sta
 
 struct task *flow_next(struct flow *f, struct run *r, int64_t now, int64_t *wake)
 {
-	const struct lane *lane = &f->account->lane;
-	if (r->lost || lane_room(lane, now) == 0)
+	if (r->lost || account_room(f->account, now) == 0)
 		return NULL;
 	if (r->stage == RUN_LIST || r->stage == RUN_DETAIL) {
 		bool list = r->stage == RUN_LIST;
 		if (r->flying || !due(&r->question, now, wake) ||
-		    (list && !lane_may_list(lane, now)))
+		    (list && !account_may_list(f->account, now)))
 			return NULL;
 		r->flying = true;
 		return start(f, r, list ? &stage_list : &stage_detail, 0, &r->question, now);
@@ -289,8 +288,7 @@ static void tell_lane(struct asked *a)
 		account_good(a->flow->account, a->task->started_us / 1000);
 		break;
 	case PORTAL_LOAD_HALVE:
-		lane_halve(&a->flow->account->lane, a->now);
-		metric_set(METRIC_portal_parallel, (int64_t)a->flow->account->lane.limit);
+		account_overload(a->flow->account, a->now);
 		break;
 	case PORTAL_LOAD_NEUTRAL:
 		break;
@@ -330,7 +328,7 @@ void flow_answer(struct flow *f, struct task *t)
 		.verdict = portal_classify(t->stage->call, &t->exchange.res),
 		.now = sys_mono_ms(),
 	};
-	lane_end(&f->account->lane);
+	account_end(f->account);
 	f->flying--;
 	tell_lane(&a);
 	count_answer(&a);

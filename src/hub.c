@@ -16,6 +16,7 @@ enum { CASES = 1 << 16, BUCKETS = 1 << 12 };
 struct hub {
 	_Atomic uint64_t now;
 	_Atomic uint64_t changed[CASES]; /* by case: number of the last change */
+	_Atomic uint64_t missed;         /* the last time when any case may have changed */
 
 	pthread_mutex_t lock;
 	pthread_cond_t sooner;
@@ -154,7 +155,13 @@ uint64_t hub_now(const struct hub *h)
 
 bool hub_changed(const struct hub *h, int64_t process_id, uint64_t since)
 {
-	return atomic_load(&h->changed[slot(process_id, CASES)]) > since;
+	return atomic_load(&h->changed[slot(process_id, CASES)]) > since ||
+	       atomic_load(&h->missed) > since;
+}
+
+static bool is_of_case(const struct db_note *n)
+{
+	return n->kind == NOTE_CHANGED || n->kind == NOTE_READY;
 }
 
 void hub_notes(void *arg, const struct db_note *notes, size_t n)
@@ -163,12 +170,16 @@ void hub_notes(void *arg, const struct db_note *notes, size_t n)
 	struct hub_wait *woken = NULL;
 	/* First the marks, then the waits: who comes in between sees the mark. */
 	for (size_t i = 0; i < n; i++)
-		if (notes[i].kind != NOTE_ACCESS)
+		if (notes[i].kind == NOTE_ANY)
+			atomic_store(&h->missed, atomic_fetch_add(&h->now, 1) + 1);
+		else if (is_of_case(&notes[i]))
 			atomic_store(&h->changed[slot(notes[i].process_id, CASES)],
 				     atomic_fetch_add(&h->now, 1) + 1);
 	pthread_mutex_lock(&h->lock);
 	for (size_t i = 0; i < n && h->all; i++) {
-		if (notes[i].kind == NOTE_ACCESS)
+		while (notes[i].kind == NOTE_ANY && h->all)
+			take(h->all, &woken);
+		if (!is_of_case(&notes[i]))
 			continue;
 		struct hub_wait *w = h->waits[slot(notes[i].process_id, BUCKETS)];
 		for (struct hub_wait *next; w; w = next) {

@@ -10,6 +10,7 @@
 #include "sys.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Names ---- */
@@ -124,70 +125,102 @@ bool job_release_all(struct db *db, int64_t now_ms, struct err *e)
 		       "UPDATE job SET owner = '' WHERE owner <> '' AND state <> 'processing'");
 }
 
-/* *taken is false when the job is final or somebody works on it. */
-static bool take(struct db *db, int64_t job_id, const char *owner, int64_t now_ms, int64_t lease_ms,
-		 struct job_lease *out, bool *taken, struct err *e)
+/* What a claim changes, and what it gives: see fill_lease. */
+#define LEASE_SET(owner, until, now)                                                               \
+	"UPDATE job SET state = 'processing', owner = " owner ", epoch = epoch + 1,"               \
+	" lease_until_ms = " until ", started_ms = COALESCE(started_ms, " now "), again = 0,"      \
+	" last_event = last_event + 1"
+#define LEASE_GIVES                                                                                \
+	" RETURNING id, process_id, epoch, relist,"                                                \
+	" (SELECT number FROM process p WHERE p.id = job.process_id),"                             \
+	" last_event, scope, ready_ms, trace, priority, run_at_ms"
+
+static bool fill_lease(struct db *db, const struct db_rows *r, size_t i, int64_t now_ms,
+		       struct job_lease *out, struct err *e)
 {
-	struct db_rows r;
-	bool ok = db_exec(db, &r, e,
-			  "UPDATE job SET state = 'processing', owner = $1, epoch = epoch + 1,"
-			  " lease_until_ms = $2, started_ms = COALESCE(started_ms, $3), again = 0,"
-			  " last_event = last_event + 1"
-			  " WHERE id = $4 AND (state = 'pending' OR (state = 'processing'"
-			  " AND lease_until_ms <= $5)) RETURNING process_id, epoch, relist,"
-			  " (SELECT number FROM process p WHERE p.id = job.process_id),"
-			  " last_event, scope, ready_ms, trace",
-			  db_s(owner), db_i(now_ms + lease_ms), db_i(now_ms), db_i(job_id),
-			  db_i(now_ms));
-	*taken = ok && r.rows == 1;
-	if (*taken) {
-		int64_t waited = now_ms - db_int(&r, 0, 6);
-		*out = (struct job_lease){.job_id = job_id,
-					  .process_id = db_int(&r, 0, 0),
-					  .epoch = db_int(&r, 0, 1),
-					  .relist = db_int(&r, 0, 2) != 0,
-					  .scope = job_scope_parse(db_text(&r, 0, 5)),
-					  .waited_ms = waited > 0 ? waited : 0};
-		snprintf(out->number, sizeof out->number, "%s", db_text(&r, 0, 3));
-		snprintf(out->trace, sizeof out->trace, "%s", db_text(&r, 0, 7));
-		ok = job_event_at(db, out->process_id, job_id, db_int(&r, 0, 4), "job", "",
-				  "processing", now_ms, e);
-	}
-	db_rows_release(&r);
-	return ok;
+	int64_t waited = now_ms - db_int(r, i, 7);
+	*out = (struct job_lease){.job_id = db_int(r, i, 0),
+				  .process_id = db_int(r, i, 1),
+				  .epoch = db_int(r, i, 2),
+				  .relist = db_int(r, i, 3) != 0,
+				  .scope = job_scope_parse(db_text(r, i, 6)),
+				  .waited_ms = waited > 0 ? waited : 0,
+				  .priority = db_int(r, i, 9),
+				  .run_at_ms = db_int(r, i, 10)};
+	snprintf(out->number, sizeof out->number, "%s", db_text(r, i, 4));
+	snprintf(out->trace, sizeof out->trace, "%s", db_text(r, i, 8));
+	return job_event_at(db, out->process_id, out->job_id, db_int(r, i, 5), "job", "",
+			    "processing", now_ms, e);
 }
 
 bool job_claim(struct db *db, int64_t job_id, const char *owner, int64_t now_ms, int64_t lease_ms,
 	       struct job_lease *out, struct err *e)
 {
-	bool taken;
-	return take(db, job_id, owner, now_ms, lease_ms, out, &taken, e) &&
-	       (taken || fail(e, ERR_BUSY, "job %lld is final or somebody else works on it",
-			      (long long)job_id));
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  LEASE_SET("$1", "$2", "$3") " WHERE id = $4 AND (state = 'pending' OR"
+						      " (state = 'processing' AND"
+						      " lease_until_ms <= $5))" LEASE_GIVES,
+			  db_s(owner), db_i(now_ms + lease_ms), db_i(now_ms), db_i(job_id),
+			  db_i(now_ms));
+	if (ok && r.rows != 1)
+		ok = fail(e, ERR_BUSY, "job %lld is final or somebody else works on it",
+			  (long long)job_id);
+	ok = ok && fill_lease(db, &r, 0, now_ms, out, e);
+	db_rows_release(&r);
+	return ok;
 }
 
-bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t lease_ms,
-		     struct job_lease *out, size_t *n, struct err *e)
+/* The most urgent first, older first. */
+static int by_urgency(const void *a, const void *b)
 {
+	const struct job_lease *x = a, *y = b;
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? 1 : -1;
+	if (x->run_at_ms != y->run_at_ms)
+		return x->run_at_ms < y->run_at_ms ? -1 : 1;
+	return x->job_id < y->job_id ? -1 : x->job_id > y->job_id;
+}
+
+#define READY(condition)                                                                           \
+	" AS MATERIALIZED (SELECT id, priority, run_at_ms FROM job WHERE state = 'pending'"        \
+	" AND run_at_ms <= $1 AND " condition                                                      \
+	" ORDER BY priority DESC, run_at_ms, id LIMIT $3 %SKIP_LOCKED%)"
+
+/* Each part walks an index and stops after n; leases that ran out are few, and all are looked at.
+ * What is less urgent is looked at last, and only when there is room. The last limit, a number,
+ * tells the planner that they are few. */
+bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t lease_ms,
+		     const struct job_place *from, struct job_lease *out, size_t *n, struct err *e)
+{
+	static const struct job_place beginning = {.priority = JOB_PRIORITY_MAX + 1};
 	struct db_rows r;
-	size_t most = *n, got = 0;
-	/* The first half walks an index and stops after n; what was left behind is never much. */
+	size_t most = *n < JOB_CLAIM_MAX ? *n : JOB_CLAIM_MAX;
+	if (!from)
+		from = &beginning;
 	bool ok = db_exec(
 		db, &r, e,
-		"SELECT id FROM (SELECT id, priority, run_at_ms FROM"
-		"  (SELECT id, priority, run_at_ms FROM job WHERE state = 'pending'"
-		"    AND run_at_ms <= $1 ORDER BY priority DESC, run_at_ms, id LIMIT $2) AS waiting"
-		" UNION ALL SELECT id, priority, run_at_ms FROM job WHERE state = 'processing'"
-		"    AND lease_until_ms <= $3) AS ready"
-		" ORDER BY priority DESC, run_at_ms, id LIMIT $4",
-		db_i(now_ms), db_i((int64_t)most), db_i(now_ms), db_i((int64_t)most));
-	for (size_t i = 0; ok && i < r.rows; i++) {
-		bool taken;
-		ok = take(db, db_int(&r, i, 0), owner, now_ms, lease_ms, &out[got], &taken, e);
-		got += ok && taken;
-	}
+		"WITH urgent" READY("priority > $2") ", level" READY(
+			"priority = $2 AND run_at_ms >= $4") ", expired AS MATERIALIZED (SELECT id, priority, run_at_ms FROM job"
+							     "  WHERE state = 'processing' AND lease_until_ms >= $5 AND lease_until_ms <= $1"
+							     "  ORDER BY lease_until_ms LIMIT 256 %SKIP_LOCKED%), lower" READY(
+								     "priority < $2 AND"
+								     " (SELECT COUNT(*) FROM urgent) + (SELECT COUNT(*) FROM level) < $3") ", found AS MATERIALIZED (SELECT id FROM (SELECT * FROM urgent UNION ALL"
+																	   "  SELECT * FROM level UNION ALL SELECT * FROM lower UNION ALL SELECT * FROM expired)"
+																	   "  AS ready ORDER BY priority DESC, run_at_ms, id LIMIT $3) " LEASE_SET(
+																		   "$6",
+																		   "$7",
+																		   "$1") " WHERE id IN (SELECT id FROM found LIMIT 64)" LEASE_GIVES,
+		db_i(now_ms), db_i(from->priority), db_i((int64_t)most), db_i(from->run_at_ms),
+		db_i(from->expired_ms), db_s(owner), db_i(now_ms + lease_ms));
+	*n = ok ? r.rows : 0;
+	for (size_t i = 0; ok && i < r.rows; i++)
+		ok = fill_lease(db, &r, i, now_ms, &out[i], e);
 	db_rows_release(&r);
-	*n = ok ? got : 0;
+	if (ok)
+		qsort(out, *n, sizeof *out, by_urgency);
+	else
+		*n = 0;
 	return ok;
 }
 
@@ -199,7 +232,11 @@ bool job_let_go(struct db *db, int64_t job_id, const char *owner, struct err *e)
 		       db_i(job_id), db_s(owner));
 }
 
-/* One row must have changed: the fence. */
+/*
+ * The fence: the lease is (id, epoch), and a job is leased while lease_until_ms is not 0. It is not
+ * asked for by its state: then a server that believes there to be few leased jobs may look for one
+ * in the index of leased jobs, which holds all those that are over and not yet removed.
+ */
 static bool fenced(bool ok, const struct db_rows *r, const struct job_lease *l, struct err *e)
 {
 	if (ok && r->changed != 1)
@@ -212,7 +249,7 @@ bool job_renew(struct db *db, const struct job_lease *l, int64_t until_ms, struc
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET lease_until_ms = $1 WHERE id = $2 AND epoch = $3"
-			  " AND state = 'processing'",
+			  " AND lease_until_ms > 0",
 			  db_i(until_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e);
 	db_rows_release(&r);
@@ -224,7 +261,7 @@ bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms, str
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0"
-			  " WHERE id = $1 AND epoch = $2 AND state = 'processing'",
+			  " WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0",
 			  db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) && job_event(db, l->job_id, "job", "", "pending", now_ms, e);
 	db_rows_release(&r);
@@ -257,7 +294,8 @@ static bool another_round(struct db *db, const struct job_lease *l, enum outcome
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND state = 'processing'",
+		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0"
+		" %LOCK%",
 		db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
@@ -279,19 +317,22 @@ bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, 
 	*over = !more;
 	bool ok = more ? db_exec(db, &r, e,
 				 "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
-				 " run_at_ms = $1, ready_ms = $2"
-				 " WHERE id = $3 AND epoch = $4 AND state = 'processing'",
+				 " run_at_ms = $1, ready_ms = $2, last_event = last_event + 1"
+				 " WHERE id = $3 AND epoch = $4 AND lease_until_ms > 0"
+				 " RETURNING last_event, process_id",
 				 db_i(now_ms), db_i(now_ms), db_i(l->job_id), db_i(l->epoch))
 		       : db_exec(db, &r, e,
 				 "UPDATE job SET state = $1, outcome = $2, error = $3,"
-				 " finished_ms = $4, owner = '', lease_until_ms = 0"
-				 " WHERE id = $5 AND epoch = $6 AND state = 'processing'",
+				 " finished_ms = $4, owner = '', lease_until_ms = 0,"
+				 " last_event = last_event + 1"
+				 " WHERE id = $5 AND epoch = $6 AND lease_until_ms > 0"
+				 " RETURNING last_event, process_id",
 				 db_s(state_of(outcome)), db_s(outcome_name(outcome)), db_s(error),
 				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) &&
-	     (more ? job_event(db, l->job_id, "job", "", "pending", now_ms, e)
-		   : job_event(db, l->job_id, "done", "", state_of(outcome), now_ms, e) &&
-			      delivery_job_ended(db, l->job_id, now_ms, e));
+	     job_event_at(db, db_int(&r, 0, 1), l->job_id, db_int(&r, 0, 0), more ? "job" : "done",
+			  "", more ? "pending" : state_of(outcome), now_ms, e) &&
+	     (more || delivery_job_ended(db, l->job_id, now_ms, e));
 	db_rows_release(&r);
 	return ok;
 }

@@ -138,6 +138,7 @@ struct job_lease {
 	bool relist;
 	enum job_scope scope;
 	int64_t waited_ms; /* from the request, or the retry, to this lease */
+	int64_t priority, run_at_ms;
 	char number[21];
 	char trace[64]; /* traceparent; "" for none */
 };
@@ -149,11 +150,26 @@ struct job_lease {
 [[nodiscard]] bool job_claim(struct db *db, int64_t job_id, const char *owner, int64_t now_ms,
 			     int64_t lease_ms, struct job_lease *out, struct err *e);
 
-/* Takes the leases of at most *n jobs that may run now, the most urgent first, older first. *n
- * becomes the number taken. */
+enum { JOB_CLAIM_MAX = 64 };
+
+/*
+ * Where a look for ready jobs begins. Rows that were taken long ago may still stand at the head of
+ * the queue's index, as long as somebody holds an old snapshot (PostgreSQL): a look that begins
+ * behind them costs what it finds. It misses what is older, and is therefore to be followed, every
+ * second or so, by one from the beginning (NULL).
+ */
+struct job_place {
+	int64_t priority;   /* more urgent ones are looked at from their beginning */
+	int64_t run_at_ms;  /* of this priority: those from here on */
+	int64_t expired_ms; /* leases that ran out from here on */
+};
+
+/* Takes the leases of at most *n jobs (JOB_CLAIM_MAX at most) that may run now, the most urgent
+ * first, older first; jobs that others are taking at this moment are left to them. *n becomes the
+ * number taken. */
 [[nodiscard]] bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms,
-				   int64_t lease_ms, struct job_lease *out, size_t *n,
-				   struct err *e);
+				   int64_t lease_ms, const struct job_place *from,
+				   struct job_lease *out, size_t *n, struct err *e);
 
 /* The worker that lost this job has no byte of it in flight any more. Changes nothing while the job
  * is leased again: then its end says so. */

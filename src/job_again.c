@@ -113,8 +113,10 @@ bool job_cancel(struct db *db, int64_t job_id, int64_t now_ms, struct err *e)
 
 bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e)
 {
-	struct db_rows r;
-	bool ok = db_exec(db, &r, e,
+	struct db_rows r = {0};
+	bool ok = db_exec(db, NULL, e, "SELECT 1 FROM process WHERE number = $1 %LOCK%",
+			  db_s(number)) &&
+		  db_exec(db, &r, e,
 			  "SELECT p.id, (SELECT COUNT(*) FROM job j WHERE j.process_id = p.id"
 			  "  AND (j.state IN ('pending', 'processing') OR j.owner <> ''))"
 			  " FROM process p WHERE p.number = $1",

@@ -14,10 +14,28 @@ enum { LIST_YOUNG_MS = 15 * 60 * 1000 };
 
 /* ---- What is known ---- */
 
+/*
+ * Where others write too: from here on nobody else asks for the case, erases it or ends its active
+ * job, until this transaction is over. Always in this order, the case first.
+ */
+static bool lock_case(struct db *db, const char *number, struct err *e)
+{
+	if (db->ops->exclusive)
+		return true;
+	return db_exec(db, NULL, e, "SELECT 1 FROM process WHERE number = $1 %LOCK%",
+		       db_s(number)) &&
+	       db_exec(db, NULL, e,
+		       "SELECT 1 FROM job WHERE state IN ('pending', 'processing') AND process_id ="
+		       " (SELECT id FROM process WHERE number = $1) %LOCK%",
+		       db_s(number));
+}
+
 bool job_case_read(struct db *db, const char *number, struct job_case *out, struct err *e)
 {
 	struct db_rows r;
 	*out = (struct job_case){0};
+	if (!lock_case(db, number, e))
+		return false;
 	bool ok =
 		db_exec(db, &r, e,
 			"SELECT p.id, p.consulted_ms, j.id, j.state, j.outcome, j.scope, j.relist,"
@@ -132,6 +150,20 @@ bool job_insert(struct db *db, const struct job_ask *ask, const struct job_case 
 	       job_reopen(db, c->process_id, *job_id, e);
 }
 
+/* Where others write too: the row went in after another's erasing was awaited, which the statement
+ * that wrote it did not see. */
+static bool not_erased_meanwhile(struct db *db, const char *number, struct err *e)
+{
+	struct db_rows r = {0};
+	if (db->ops->exclusive)
+		return true;
+	bool ok = db_exec(db, &r, e, "SELECT 1 FROM erasure WHERE number = $1", db_s(number));
+	if (ok && r.rows)
+		ok = fail(e, ERR_BUSY, "this case is being erased");
+	db_rows_release(&r);
+	return ok;
+}
+
 /* The commonest case, a number never seen: three rows. out->job_id stays 0 when it was seen. */
 static bool request_first(struct db *db, const struct job_ask *ask, struct job_ticket *out,
 			  struct err *e)
@@ -149,7 +181,8 @@ static bool request_first(struct db *db, const struct job_ask *ask, struct job_t
 		out->first = true;
 	}
 	db_rows_release(&r);
-	return ok && (!out->first || insert_row(db, ask, out->process_id, true, &out->job_id, e));
+	return ok && (!out->first || (not_erased_meanwhile(db, ask->number, e) &&
+				      insert_row(db, ask, out->process_id, true, &out->job_id, e)));
 }
 
 /* ---- The job that is there ---- */

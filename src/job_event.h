@@ -36,6 +36,7 @@ struct job_case {
 	bool missing; /* the case has documents that are not available */
 };
 
+/* Where others write too it takes the case and its active job to the transaction's end. */
 [[nodiscard]] bool job_case_read(struct db *db, const char *number, struct job_case *out,
 				 struct err *e);
 

@@ -221,12 +221,15 @@ static bool place_unlisted(struct db *db, int64_t process_id, struct err *e)
 static bool begin_listing(struct db *db, const struct job_lease *l, struct beginning *b,
 			  struct err *e)
 {
-	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND state = 'processing'"
-		" RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
-		db_i(l->job_id), db_i(l->epoch));
+	struct db_rows r = {0};
+	/* The case before the job, as whoever asks does. */
+	bool ok = db_exec(db, NULL, e, "SELECT 1 FROM process WHERE id = $1 %LOCK%",
+			  db_i(l->process_id));
+	ok = ok &&
+	     db_exec(db, &r, e,
+		     "UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0"
+		     " RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
+		     db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
 	if (ok) {
@@ -296,14 +299,14 @@ bool job_record_results(struct db *db, const struct job_lease *l, const struct d
 	for (size_t i = 0; i < n; i++)
 		available += results[i].available;
 	struct db_rows r;
-	bool ok = db_exec(
-		db, &r, e,
-		"UPDATE job SET available = available + $1, failed = failed + $2,"
-		" last_event = last_event + $3, lease_until_ms = $4"
-		" WHERE id = $5 AND epoch = $6 AND state = 'processing' RETURNING last_event,"
-		" process_id",
-		db_i(available), db_i((int64_t)n - available), db_i((int64_t)n),
-		db_i(lease_until_ms), db_i(l->job_id), db_i(l->epoch));
+	bool ok =
+		db_exec(db, &r, e,
+			"UPDATE job SET available = available + $1, failed = failed + $2,"
+			" last_event = last_event + $3, lease_until_ms = $4"
+			" WHERE id = $5 AND epoch = $6 AND lease_until_ms > 0 RETURNING last_event,"
+			" process_id",
+			db_i(available), db_i((int64_t)n - available), db_i((int64_t)n),
+			db_i(lease_until_ms), db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
 	if (ok) {

@@ -118,7 +118,7 @@ void keyring_notes(void *arg, const struct db_note *notes, size_t n)
 {
 	struct keyring *k = arg;
 	for (size_t i = 0; i < n; i++)
-		if (notes[i].kind == NOTE_ACCESS)
+		if (notes[i].kind == NOTE_ACCESS || notes[i].kind == NOTE_ANY)
 			atomic_store(&k->stale, true);
 }
 
@@ -149,7 +149,7 @@ bool keyring_find(struct keyring *k, const char *key, struct grant *out, bool *u
 		*out = k->table.grants[at];
 		_Atomic int64_t *used = &k->table.used_ms[at];
 		int64_t last = atomic_load(used);
-		if (now - last >= USED_EVERY_MS || now < last)
+		if (now - last >= USED_EVERY_MS || last - now >= USED_EVERY_MS)
 			*use = atomic_compare_exchange_strong(used, &last, now);
 	}
 	pthread_rwlock_unlock(&k->lock);

@@ -1,24 +1,44 @@
 /*
- * ledger - a queue of writes and the thread that commits them in groups. Knows no table.
+ * ledger - a queue of writes and the threads that commit them in groups, each on a connection of
+ * its own. Knows no table.
  */
 #include "ledger.h"
 
+#include "change.h"
 #include "metrics.h"
 #include "schema.h"
 #include "sys.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <pthread.h>
 
-enum { GROUP_MAX = 512, WATCHERS_MAX = 4 };
+enum {
+	GROUP_MAX = 512,
+	WATCHERS_MAX = 6,
+	LINKS_MAX = 2,       /* to a database that many may write to */
+	AGAIN_MS = 50,       /* before a group that could not be helped is run again */
+	PATIENCE_MS = 10000, /* so long a database may be away before writes fail */
+};
+
+/* A connection that writes, and its thread. */
+struct link {
+	struct ledger *ledger;
+	struct db *db;
+	pthread_t thread;
+	int64_t away_since; /* monotonic; 0 = it is there */
+};
 
 struct ledger {
-	struct db *db;
+	struct link links[LINKS_MAX];
+	size_t nlinks;
+	char owner[LEDGER_OWNER];
 	pthread_mutex_t lock;
-	pthread_cond_t work;
+	pthread_cond_t work, quiet;
 	struct write *head, **tail; /* submitted */
+	size_t running;             /* groups */
 	bool stop;
-	pthread_t thread;
+	pthread_mutex_t telling; /* watchers hear one commit after the other */
 	struct {
 		ledger_watcher *fn;
 		void *arg;
@@ -43,9 +63,15 @@ static bool run_one(struct db *db, struct write *w, struct err *e)
 	size_t notes = db->nnotes;
 	if (!db_exec(db, NULL, e, "SAVEPOINT member"))
 		return false;
+	w->err = (struct err){0};
 	w->ok = w->fn(db, w->arg, &w->err);
-	if (!w->ok)
+	if (!w->ok) {
 		db->nnotes = notes;
+		if (db->transient || db->lazy)
+			*e = w->err;
+		if (db->transient || (db->lazy && w->err.kind == ERR_FAIL))
+			return false; /* it, or a statement sent before, was refused */
+	}
 	if ((w->ok || db_exec(db, NULL, e, "ROLLBACK TO SAVEPOINT member")) &&
 	    db_exec(db, NULL, e, "RELEASE SAVEPOINT member"))
 		return true;
@@ -55,37 +81,86 @@ static bool run_one(struct db *db, struct write *w, struct err *e)
 }
 
 /* One transaction for the whole group. After it each member knows its fate. */
-static void run_group(struct ledger *l, struct write *group)
+static bool attempt(struct db *db, const char *owner, struct write *group, struct err *e)
+{
+	if (!db_begin(db, e)) {
+		fail_group(group, e);
+		return false;
+	}
+	for (struct write *w = group; w; w = w->next) {
+		if (run_one(db, w, e))
+			continue;
+		db_rollback(db); /* nobody's write survives */
+		fail_group(group, e);
+		return false;
+	}
+	bool ok = db->ops->exclusive || !db->nnotes || change_write(db, owner, sys_wall_ms(), e);
+	if (!ok) {
+		db_rollback(db);
+		fail_group(group, e);
+		return false;
+	}
+	if (db_commit(db, e))
+		return true;
+	for (struct write *w = group; w; w = w->next) {
+		if (w->ok)
+			w->err = *e;
+		w->ok = false;
+	}
+	return false;
+}
+
+/* Whether a group whose transaction broke is to be run again, for the n-th time. */
+static bool goes_on(struct link *l, int n)
+{
+	struct db *db = l->db;
+	int64_t now = sys_mono_ms();
+	if (db->lazy && !db->transient) {
+		db->lazy = false; /* now one by one: who is to blame is seen */
+		return true;
+	}
+	if (!db->transient)
+		return false;
+	if (!l->away_since)
+		l->away_since = now;
+	if (now - l->away_since >= PATIENCE_MS)
+		return false;
+	poll(NULL, 0, (int)sys_random_below(AGAIN_MS << (n < 3 ? n : 3)) + 1);
+	return true;
+}
+
+/* True: a transaction of it was committed, whatever became of each member. */
+static bool settle_group(struct link *l, struct write *group)
 {
 	struct err e = {0};
-	int64_t members = 0, started = sys_mono_us();
-	if (!db_begin(l->db, &e)) {
-		fail_group(group, &e);
-		return;
-	}
-	for (struct write *w = group; w; w = w->next, members++) {
-		if (run_one(l->db, w, &e))
-			continue;
-		db_rollback(l->db); /* nobody's write survives */
-		fail_group(group, &e);
-		return;
-	}
-	if (!db_commit(l->db, &e)) {
-		for (struct write *w = group; w; w = w->next) {
-			if (w->ok)
-				w->err = e;
-			w->ok = false;
+	l->db->lazy = !l->db->ops->exclusive;
+	for (int n = 0; !attempt(l->db, l->ledger->owner, group, &e); n++)
+		if (!goes_on(l, n)) {
+			/* Whoever waits is to hear of our trouble, not that others are busy. */
+			for (struct write *w = group; l->db->transient && w; w = w->next)
+				w->err.kind = ERR_FAIL;
+			return false;
 		}
+	l->away_since = 0;
+	return true;
+}
+
+static void run_group(struct link *l, struct write *group)
+{
+	struct ledger *g = l->ledger;
+	int64_t members = 0, started = sys_mono_us();
+	if (!settle_group(l, group))
 		return;
-	}
+	for (struct write *w = group; w; w = w->next)
+		members++;
 	metric_add(METRIC_ledger_groups, 1);
 	metric_add(METRIC_ledger_writes, members);
 	metric_observe(HISTOGRAM_ledger_commit, NULL, (double)(sys_mono_us() - started) / 1e6);
-	for (size_t i = 0; i < l->nwatchers && l->db->nnotes; i++)
-		l->watchers[i].fn(l->watchers[i].arg, l->db->notes, l->db->nnotes);
+	if (l->db->nnotes)
+		ledger_tell(g, l->db->notes, l->db->nnotes);
 }
 
-/* ---- The thread ---- */
+/* ---- The threads ---- */
 
 /* The first GROUP_MAX of the queue, as a list of their own; under the lock. */
 static struct write *take_group(struct ledger *l)
@@ -100,9 +175,10 @@ static struct write *take_group(struct ledger *l)
 	return group;
 }
 
-static void *ledger_main(void *arg)
+static void *link_main(void *arg)
 {
-	struct ledger *l = arg;
+	struct link *me = arg;
+	struct ledger *l = me->ledger;
 	pthread_mutex_lock(&l->lock);
 	for (;;) {
 		while (!l->head && !l->stop)
@@ -110,13 +186,16 @@ static void *ledger_main(void *arg)
 		if (!l->head)
 			break;
 		struct write *group = take_group(l);
+		l->running++;
 		pthread_mutex_unlock(&l->lock);
-		run_group(l, group);
+		run_group(me, group);
 		for (struct write *next; group; group = next) {
 			next = group->next; /* its owner may free it at once */
 			group->done(group);
 		}
 		pthread_mutex_lock(&l->lock);
+		if (--l->running == 0 && !l->head)
+			pthread_cond_broadcast(&l->quiet);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -124,23 +203,53 @@ static void *ledger_main(void *arg)
 
 /* ---- For everybody ---- */
 
+/* As many connections as the database bears writers; the first one migrates. */
+static bool open_links(struct ledger *l, const char *url, struct err *e)
+{
+	size_t most = 1;
+	for (; l->nlinks < most; l->nlinks++) {
+		struct link *k = &l->links[l->nlinks];
+		k->ledger = l;
+		k->db = db_open(url, DB_WRITE, e);
+		if (!k->db)
+			return false;
+		if (l->nlinks == 0 && !schema_migrate(k->db, NULL, e)) {
+			db_close(k->db);
+			return false;
+		}
+		if (!k->db->ops->exclusive)
+			most = LINKS_MAX;
+	}
+	return true;
+}
+
 struct ledger *ledger_open(const char *url, struct err *e)
 {
-	struct db *db = db_open(url, DB_WRITE, e);
-	if (!db)
-		return NULL;
-	if (!schema_migrate(db, NULL, e)) {
-		db_close(db);
+	struct ledger *l = xcalloc(1, sizeof *l);
+	sys_random_hex(l->owner, sizeof l->owner - 1);
+	if (!open_links(l, url, e)) {
+		for (size_t i = 0; i < l->nlinks; i++)
+			db_close(l->links[i].db);
+		xfree(l);
 		return NULL;
 	}
-	struct ledger *l = xcalloc(1, sizeof *l);
-	l->db = db;
 	l->tail = &l->head;
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->telling, NULL);
 	pthread_cond_init(&l->work, NULL);
-	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0)
-		die("cannot start a thread");
+	pthread_cond_init(&l->quiet, NULL);
+	for (size_t i = 0; i < l->nlinks; i++)
+		if (pthread_create(&l->links[i].thread, NULL, link_main, &l->links[i]) != 0)
+			die("cannot start a thread");
 	return l;
+}
+
+void ledger_flush(struct ledger *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (l->head || l->running)
+		pthread_cond_wait(&l->quiet, &l->lock);
+	pthread_mutex_unlock(&l->lock);
 }
 
 void ledger_close(struct ledger *l)
@@ -149,27 +258,44 @@ void ledger_close(struct ledger *l)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
-	pthread_cond_signal(&l->work);
+	pthread_cond_broadcast(&l->work);
 	pthread_mutex_unlock(&l->lock);
-	pthread_join(l->thread, NULL);
-	db_close(l->db);
+	for (size_t i = 0; i < l->nlinks; i++)
+		pthread_join(l->links[i].thread, NULL);
+	for (size_t i = 0; i < l->nlinks; i++)
+		db_close(l->links[i].db);
 	pthread_cond_destroy(&l->work);
+	pthread_cond_destroy(&l->quiet);
+	pthread_mutex_destroy(&l->telling);
 	pthread_mutex_destroy(&l->lock);
 	xfree(l);
 }
 
 void ledger_watch(struct ledger *l, ledger_watcher *fn, void *arg)
 {
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->telling);
 	assert(l->nwatchers < WATCHERS_MAX);
 	l->watchers[l->nwatchers].fn = fn;
 	l->watchers[l->nwatchers++].arg = arg;
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->telling);
+}
+
+void ledger_tell(struct ledger *l, const struct db_note *notes, size_t n)
+{
+	pthread_mutex_lock(&l->telling);
+	for (size_t i = 0; i < l->nwatchers; i++)
+		l->watchers[i].fn(l->watchers[i].arg, notes, n);
+	pthread_mutex_unlock(&l->telling);
+}
+
+const char *ledger_owner(const struct ledger *l)
+{
+	return l->owner;
 }
 
 struct db *ledger_db(struct ledger *l)
 {
-	return l->db;
+	return l->links[0].db;
 }
 
 void ledger_submit(struct ledger *l, struct write *w)

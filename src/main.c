@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_get, &cmd_serve,   &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify,  &cmd_user,
-	&cmd_key, &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_store,  &cmd_version,
+	&cmd_get, &cmd_serve,   &cmd_status, &cmd_retry,   &cmd_cancel, &cmd_verify, &cmd_user,
+	&cmd_key, &cmd_webhook, &cmd_config, &cmd_migrate, &cmd_move,   &cmd_store,  &cmd_version,
 };
 
 enum { NCOMMANDS = sizeof commands / sizeof *commands, SETS_MAX = 64 };

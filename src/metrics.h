@@ -19,6 +19,7 @@
 	M(portal_retries, COUNTER, "Requests to the portal sent again after a transient fault")    \
 	M(portal_rate_limited, COUNTER, "Answers of the portal that asked us to wait")             \
 	M(portal_parallel, GAUGE, "Requests to the portal that may run at once now")               \
+	M(portal_parallel_fleet, GAUGE, "The same for all processes together (PostgreSQL)")        \
 	M(docs_stored, COUNTER, "Documents stored and proven")                                     \
 	M(docs_failed, COUNTER, "Documents given up")                                              \
 	M(docs_deduplicated, COUNTER, "Documents whose bytes the case already had")                \
@@ -33,6 +34,12 @@
 	M(jobs_finished, COUNTER, "Jobs that reached a final state")                               \
 	M(ledger_groups, COUNTER, "Database transactions committed")                               \
 	M(ledger_writes, COUNTER, "Writes committed in those transactions")                        \
+	M(changes_heard, COUNTER, "Changes heard of that other processes committed")               \
+	M(database_dead_rows, GAUGE, "Dead rows in the tables (PostgreSQL)")                       \
+	M(database_oldest_xmin, GAUGE, "Transactions since the oldest snapshot (PostgreSQL)")      \
+	M(database_oldest_snapshot_seconds, GAUGE, "Age of the oldest snapshot (PostgreSQL)")      \
+	M(database_vacuums, COUNTER, "Tables vacuumed by this process")                            \
+	M(upkeep_leader, GAUGE, "Whether this process does the upkeep of the fleet")               \
 	M(stale_writes, COUNTER, "Results dropped because another owner holds the lease")          \
 	M(http_connections, GAUGE, "Connections of clients now")                                   \
 	M(http_waiting, GAUGE, "Requests that wait for news now")                                  \

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PATIENCE_MS = 600000 };
+
 int schema_version(void)
 {
 	return SCHEMA_VERSION;
@@ -25,34 +27,39 @@ static bool read_version(struct db *db, int *version, struct err *e)
 	return ok;
 }
 
-static bool run_one(struct db *db, const char *sql, struct err *e)
+/* The table of versions, and one migration at a time: both until the transaction's end. */
+static bool begin_step(struct db *db, int *found, struct err *e)
 {
-	static const char mark[] = "%SERIAL%";
-	const char *at = strstr(sql, mark);
-	if (!at)
-		return db_exec(db, NULL, e, sql);
-	char *text = xasprintf("%.*s%s%s", (int)(at - sql), sql, db->ops->serial_key,
-			       at + sizeof mark - 1);
-	bool ok = db_run_once(db, text, e);
-	xfree(text);
-	return ok;
-}
-
-static bool apply(struct db *db, int version, struct err *e)
-{
+	struct db_rows r = {0};
 	if (!db_begin(db, e))
 		return false;
-	for (const char *const *sql = schema_tables[version - 1]; *sql; sql++)
-		if (!run_one(db, *sql, e))
-			goto undo;
-	if (!db_exec(db, NULL, e,
-		     "INSERT INTO schema_version (version, applied_ms) VALUES ($1, $2)",
-		     db_i(version), db_i(sys_wall_ms())))
+	bool ok = !db->ops->schema_lock || db_run(db, db->ops->schema_lock, NULL, 0, &r, e);
+	db_rows_release(&r);
+	return ok &&
+	       db_exec(db, NULL, e,
+		       "CREATE TABLE IF NOT EXISTS schema_version ("
+		       "version BIGINT PRIMARY KEY, applied_ms BIGINT NOT NULL)") &&
+	       read_version(db, found, e);
+}
+
+/* Takes the next step, if there is one. *was becomes the version before it. */
+static bool step(struct db *db, int *was, struct err *e)
+{
+	if (!begin_step(db, was, e))
 		goto undo;
+	if (*was < SCHEMA_VERSION) {
+		for (const char *const *sql = schema_tables[*was]; *sql; sql++)
+			if (!db_run_once(db, *sql, e))
+				goto undo;
+		if (!db_exec(db, NULL, e,
+			     "INSERT INTO schema_version (version, applied_ms) VALUES ($1, $2)",
+			     db_i(*was + 1), db_i(sys_wall_ms())))
+			goto undo;
+	}
 	return db_commit(db, e);
 undo:
 	db_rollback(db);
-	return err_prefix(e, "migration %d: ", version);
+	return err_prefix(e, "migration %d: ", *was + 1);
 }
 
 static bool too_new(int found, struct err *e)
@@ -66,26 +73,31 @@ static bool too_new(int found, struct err *e)
 
 bool schema_migrate(struct db *db, int *from, struct err *e)
 {
-	int found = 0;
-	if (!db_exec(db, NULL, e,
-		     "CREATE TABLE IF NOT EXISTS schema_version ("
-		     "version BIGINT PRIMARY KEY, applied_ms BIGINT NOT NULL)") ||
-	    !read_version(db, &found, e))
-		return false;
-	if (from)
-		*from = found;
-	if (found > SCHEMA_VERSION)
-		return too_new(found, e);
-	for (int v = found + 1; v <= SCHEMA_VERSION; v++)
-		if (!apply(db, v, e))
-			return false;
-	return true;
+	int64_t end = sys_mono_ms() + PATIENCE_MS;
+	int was = 0;
+	for (bool first = true;; first = false) {
+		/* Another process may be at it: its step is awaited, or ours is tried again. */
+		while (!step(db, &was, e))
+			if (!db->transient || sys_mono_ms() >= end)
+				return false;
+		if (first && from)
+			*from = was;
+		if (was > SCHEMA_VERSION)
+			return too_new(was, e);
+		if (was + 1 >= SCHEMA_VERSION)
+			return true;
+	}
 }
 
 bool schema_check(struct db *db, struct err *e)
 {
 	int found = 0;
-	if (!read_version(db, &found, e))
+	struct db_rows r = {0};
+	bool ok = !db->ops->tables || db_run(db, db->ops->tables, NULL, 0, &r, e);
+	if (ok && db->ops->tables && r.rows == 0)
+		ok = fail(e, ERR_ABSENT, "no database yet: it has no tables");
+	db_rows_release(&r);
+	if (!ok || !read_version(db, &found, e))
 		return false;
 	if (found > SCHEMA_VERSION)
 		return too_new(found, e);

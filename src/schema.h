@@ -15,7 +15,8 @@ int schema_version(void);
  */
 [[nodiscard]] bool schema_migrate(struct db *db, int *from, struct err *e);
 
-/* For readers: ERR_INPUT when the database is newer or older than this program. */
+/* For readers: ERR_ABSENT when there are no tables yet, ERR_INPUT when the database is newer or
+ * older than this program. */
 [[nodiscard]] bool schema_check(struct db *db, struct err *e);
 
 #endif

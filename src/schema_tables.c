@@ -25,6 +25,8 @@
  * app_user     who may ask (api_key: with what; secret: secrets of the installation)
  *
  * idempotency  answers given to an Idempotency-Key
+ *
+ * node         the processes on this database; leader, change, quota, quota_share: what they share
  */
 #include "schema_tables.h"
 
@@ -345,4 +347,56 @@ static const char *const version_3[] = {
 	NULL,
 };
 
-const char *const *const schema_tables[SCHEMA_VERSION] = {version_1, version_2, version_3};
+/* Of many processes on one database; on SQLite, which one process has for itself, they stay empty.
+ */
+static const char *const version_4[] = {
+	/* Who runs: a process that does not renew its row is dead. */
+	"CREATE TABLE node ("
+	" owner TEXT PRIMARY KEY," /* as in job.owner */
+	" role TEXT NOT NULL,"     /* all, api, worker */
+	" started_ms BIGINT NOT NULL,"
+	" until_ms BIGINT NOT NULL)",
+
+	/* Who does what only one may do. */
+	"CREATE TABLE leader ("
+	" name TEXT PRIMARY KEY,"
+	" owner TEXT NOT NULL,"
+	" until_ms BIGINT NOT NULL)",
+
+	/* What commits changed, for the other processes. Of no use after a crash: whoever lost his
+	 * connection takes everything for changed. */
+	"CREATE %UNLOGGED% TABLE change ("
+	" xid BIGINT NOT NULL," /* of the transaction */
+	" at_ms BIGINT NOT NULL,"
+	" owner TEXT NOT NULL,"
+	" kind BIGINT NOT NULL," /* enum db_note_kind */
+	" process_id BIGINT NOT NULL,"
+	" job_id BIGINT NOT NULL)",
+	"CREATE INDEX change_xid ON change (xid)",
+
+	/* The quota of a portal account, and who may use how much of it. */
+	"CREATE TABLE quota ("
+	" account TEXT PRIMARY KEY,"
+	" limit_milli BIGINT NOT NULL," /* requests at once, in thousandths */
+	" paused_until_ms BIGINT NOT NULL DEFAULT 0,"
+	" next_list_ms BIGINT NOT NULL DEFAULT 0,"
+	" halved_ms BIGINT NOT NULL DEFAULT 0,"
+	" holds BIGINT NOT NULL DEFAULT 0)",
+
+	"CREATE TABLE quota_share ("
+	" account TEXT NOT NULL,"
+	" owner TEXT NOT NULL,"
+	" granted BIGINT NOT NULL,"
+	" wants BIGINT NOT NULL," /* whether there is work */
+	" until_ms BIGINT NOT NULL,"
+	" PRIMARY KEY (account, owner))",
+
+	/* Pending ones that their targets have not heard of: lease_until_ms is -1. */
+	"CREATE INDEX delivery_new ON delivery (lease_until_ms, id) WHERE lease_until_ms = -1",
+	"CREATE UNIQUE INDEX webhook_secret_newest ON webhook_secret (user_id, kind)"
+	" WHERE expires_ms = 0",
+	NULL,
+};
+
+const char *const *const schema_tables[SCHEMA_VERSION] = {version_1, version_2, version_3,
+							  version_4};

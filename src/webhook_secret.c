@@ -12,6 +12,7 @@ const char *webhook_secret_kind_name(enum webhook_key_kind kind)
 	return kind == WEBHOOK_HMAC ? "hmac" : "ed25519";
 }
 
+/* There is one newest of each kind; *id is 0 when another process was faster to make it. */
 static bool insert(struct db *db, int64_t user_id, enum webhook_key_kind kind, int64_t now_ms,
 		   int64_t *id, char text[static WEBHOOK_KEY_TEXT], struct err *e)
 {
@@ -19,10 +20,11 @@ static bool insert(struct db *db, int64_t user_id, enum webhook_key_kind kind, i
 	webhook_key_make(kind, text);
 	bool ok = db_exec(db, &r, e,
 			  "INSERT INTO webhook_secret (user_id, kind, value, created_ms)"
-			  " VALUES ($1, $2, $3, $4) RETURNING id",
+			  " VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, kind)"
+			  " WHERE expires_ms = 0 DO NOTHING RETURNING id",
 			  db_i(user_id), db_s(webhook_secret_kind_name(kind)), db_s(text),
 			  db_i(now_ms));
-	*id = ok ? db_int(&r, 0, 0) : 0;
+	*id = ok && r.rows ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
 	return ok;
 }
@@ -50,7 +52,7 @@ bool webhook_secret_rotate(struct db *db, int64_t user_id, enum webhook_key_kind
 			   int64_t now_ms, int64_t overlap_ms, int64_t *id,
 			   char text[static WEBHOOK_KEY_TEXT], int64_t *until_ms, struct err *e)
 {
-	struct db_rows r;
+	struct db_rows r = {0};
 	const char *name = webhook_secret_kind_name(kind);
 	*id = *until_ms = 0;
 	text[0] = '\0';
@@ -59,7 +61,12 @@ bool webhook_secret_rotate(struct db *db, int64_t user_id, enum webhook_key_kind
 		     " AND expires_ms <= $2",
 		     db_i(user_id), db_i(now_ms)))
 		return false;
-	bool ok = db_exec(db, &r, e,
+	/* One at a time; whoever waited here sees the secret of the other one as the newest. */
+	bool ok = db_exec(db, NULL, e,
+			  "SELECT 1 FROM webhook_secret WHERE user_id = $1 AND kind = $2"
+			  " ORDER BY id %LOCK%",
+			  db_i(user_id), db_s(name)) &&
+		  db_exec(db, &r, e,
 			  "SELECT expires_ms FROM webhook_secret WHERE user_id = $1 AND kind = $2"
 			  " AND expires_ms > 0",
 			  db_i(user_id), db_s(name));
@@ -74,7 +81,8 @@ bool webhook_secret_rotate(struct db *db, int64_t user_id, enum webhook_key_kind
 		       " WHERE user_id = $2 AND kind = $3 AND expires_ms = 0",
 		       db_i(now_ms + (overlap_ms > 0 ? overlap_ms : 1)), db_i(user_id),
 		       db_s(name)) &&
-	       insert(db, user_id, kind, now_ms, id, text, e);
+	       insert(db, user_id, kind, now_ms, id, text, e) &&
+	       (*id || fail(e, ERR_BUSY, "another secret is being made at this moment"));
 }
 
 bool webhook_secret_retire(struct db *db, int64_t user_id, int64_t id, int64_t now_ms,

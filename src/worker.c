@@ -5,6 +5,7 @@
 #include "worker_turn.h"
 
 #include "log.h"
+#include "query_list.h"
 #include "sys.h"
 
 #include <assert.h>
@@ -12,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOW_EVERY_MS = 100, PUT_THREADS = 4, LAST_PUTS_MS = 3000 };
+enum { SHOW_EVERY_MS = 100, PUT_THREADS = 4, LAST_PUTS_MS = 3000, ELSEWHERE_EVERY_MS = 300 };
 
 /* ---- Life ---- */
 
@@ -35,6 +36,9 @@ static bool open_parts(struct worker *w, struct err *e)
 	w->db = db_open(c->database_url, DB_READ, e);
 	if (!w->db)
 		return false;
+	w->account.share.on = !w->db->ops->exclusive;
+	if (w->account.share.on)
+		w->account.lane.limit = 0; /* until the database grants a share */
 	/* An expired token is said before anything is begun, unless a new one may be waited for. */
 	if (!w->o.service && !c->portal_token_wait && !account_ready(&w->account, false, e))
 		return false;
@@ -59,7 +63,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *e)
 {
 	struct worker *w = xcalloc(1, sizeof *w);
 	w->o = *o;
-	sys_random_hex(w->owner, sizeof w->owner - 1);
+	snprintf(w->owner, sizeof w->owner, "%s", ledger_owner(o->ledger));
 	pthread_mutex_init(&w->health_lock, NULL);
 	w->look = true;
 	if (!open_parts(w, e)) {
@@ -81,6 +85,7 @@ void worker_free(struct worker *w)
 	db_close(w->db);
 	pthread_mutex_destroy(&w->health_lock);
 	xfree(w->spool_dir);
+	xfree(w->elsewhere);
 	xfree(w);
 }
 
@@ -111,24 +116,62 @@ static bool claim_one(struct db *db, void *arg, struct err *e)
 			 &c->lease, e);
 }
 
-/* Leases jobs while there is room for more. */
-static bool claim(struct worker *w, struct err *e)
+/* Whether another process has this job, so that it may be ours when that one dies or hands it back.
+ */
+static bool is_elsewhere(struct worker *w, int64_t job_id)
 {
-	while (w->nruns < (size_t)w->o.config->cases_parallel && w->next_job < w->njobs) {
-		struct claim c = {.w = w, .job_id = w->jobs[w->next_job]};
-		struct err why = {0};
-		w->next_job++;
-		if (ledger_write(w->o.ledger, claim_one, &c, &why)) {
-			worker_hold(w, &c.lease, c.now_ms);
-		} else if (why.kind == ERR_BUSY) {
+	struct job_list jobs = {0};
+	struct err e;
+	bool yes = !w->db->ops->exclusive && query_job(w->db, job_id, &jobs, &e) &&
+		   (strcmp(jobs.jobs[0].state, "pending") == 0 ||
+		    strcmp(jobs.jobs[0].state, "processing") == 0);
+	job_list_release(&jobs);
+	return yes;
+}
+
+static bool claim_job(struct worker *w, size_t i, struct err *e)
+{
+	struct claim c = {.w = w, .job_id = w->jobs[i]};
+	struct err why = {0};
+	bool waited = w->elsewhere[i];
+	w->elsewhere[i] = false;
+	if (ledger_write(w->o.ledger, claim_one, &c, &why)) {
+		worker_hold(w, &c.lease, c.now_ms);
+	} else if (why.kind != ERR_BUSY) {
+		*e = why;
+		return false;
+	} else if (is_elsewhere(w, c.job_id)) {
+		w->elsewhere[i] = true;
+	} else {
+		if (!waited)
 			log_warn("job not leased", "job=%" PRId64 " why=\"%s\"", c.job_id,
 				 why.text);
-			w->over.jobs_over++;
-		} else {
-			*e = why;
-			return false;
-		}
+		w->over.jobs_over++;
 	}
+	return true;
+}
+
+static bool has_elsewhere(const struct worker *w)
+{
+	for (size_t i = 0; i < w->next_job; i++)
+		if (w->elsewhere[i])
+			return true;
+	return false;
+}
+
+/* Leases jobs while there is room for more; those that others have are tried again. */
+static bool claim(struct worker *w, int64_t now, struct err *e)
+{
+	size_t room = (size_t)w->o.config->cases_parallel;
+	bool again = now - w->looked_at >= ELSEWHERE_EVERY_MS;
+	if (again)
+		w->looked_at = now;
+	for (size_t i = 0; again && i < w->next_job && w->nruns < room; i++)
+		if (w->elsewhere[i] && !claim_job(w, i, e))
+			return false;
+	while (w->nruns < room && w->next_job < w->njobs)
+		if (!claim_job(w, w->next_job++, e))
+			return false;
 	return true;
 }
 
@@ -147,7 +190,7 @@ void worker_settle(struct worker *w)
 /* Starts what may start; runs take turns. Gives the moment at which time alone brings more. */
 int64_t worker_start(struct worker *w, int64_t now)
 {
-	int64_t at = lane_opens_at(&w->account.lane, now);
+	int64_t at = account_opens_at(&w->account, now);
 	for (bool more = true; more;) {
 		more = false;
 		for (struct run *r = w->runs; r && w->flow.storing < STORING_MAX; r = r->next_run) {
@@ -249,6 +292,7 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 {
 	w->jobs = jobs;
 	w->njobs = n;
+	w->elsewhere = xcalloc(n, sizeof *w->elsewhere);
 	enum worker_end end = WORKER_DONE;
 	int64_t wait = 0;
 	for (;;) {
@@ -263,9 +307,10 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 		now = sys_mono_ms();
 		if (worker_commit_due(w, now) && !worker_commit(w, e))
 			break;
-		if (!worker_let_go(w, e) || !claim(w, e) || !worker_load(w, e))
+		if (!worker_let_go(w, e) || !claim(w, now, e) || !worker_load(w, e) ||
+		    !worker_share(w, now, e))
 			break;
-		if (!w->runs && w->next_job == w->njobs) {
+		if (!w->runs && w->next_job == w->njobs && !has_elsewhere(w)) {
 			end = WORKER_DONE;
 			break;
 		}

@@ -74,6 +74,9 @@ void worker_drain(struct worker *w);
 /* There may be work now. From any thread. */
 void worker_wake(struct worker *w);
 
+/* Another process found that the portal wants us all to wait. From any thread. */
+void worker_quota_news(struct worker *w);
+
 /* How a service stands; from any thread. */
 struct worker_health {
 	int64_t cases;            /* held */

@@ -20,7 +20,10 @@ enum {
 	TROUBLE_FIRST_MS = 5000,   /* rest after trouble with our own storage; doubled */
 	TROUBLE_MAX_MS = 60000,
 	CALM_MS = 5000, /* so long without trouble, and it is over */
-	LEASES_AT_ONCE = 64,
+	LEASES_AT_ONCE = JOB_CLAIM_MAX,
+	SLACK_MS = 500,        /* a commit comes at most so late, or is seen by the next sweep */
+	SWEEP_EVERY_MS = 2000, /* all that waits is looked at */
+	ALL_EVERY_MS = 30000,  /* ... and all leases */
 };
 
 /* ---- Called by others ---- */
@@ -28,6 +31,12 @@ enum {
 void worker_wake(struct worker *w)
 {
 	atomic_store(&w->woken, true);
+	http_wake(w->http);
+}
+
+void worker_quota_news(struct worker *w)
+{
+	atomic_store(&w->quota_news, true);
 	http_wake(w->http);
 }
 
@@ -72,7 +81,8 @@ static void publish(struct worker *w, int64_t now)
 struct claims {
 	struct worker *w;
 	struct job_lease leases[LEASES_AT_ONCE];
-	size_t n;
+	size_t most, n;
+	const struct job_place *from; /* NULL = the beginning */
 	int64_t now_ms;
 };
 
@@ -83,26 +93,61 @@ static bool claim_ready(struct db *db, void *arg, struct err *e)
 	struct claims *c = arg;
 	struct worker *w = c->w;
 	c->now_ms = sys_wall_ms();
+	c->n = c->most;
 	for (struct run *r = w->runs; r; r = r->next_run)
 		if (!r->lost && r->until_ms <= c->now_ms && !worker_renew(w, r, db, e))
 			return false;
-	return job_claim_ready(db, w->owner, c->now_ms, w->o.config->lease_time, c->leases, &c->n,
-			       e);
+	return job_claim_ready(db, w->owner, c->now_ms, w->o.config->lease_time, c->from, c->leases,
+			       &c->n, e);
+}
+
+/*
+ * Where a server keeps dead rows, most looks begin where the last one ended; every two seconds one
+ * sees all that waits, and every thirty all leases too.
+ */
+static const struct job_place *look_from(struct worker *w, int64_t now, struct job_place *p)
+{
+	int64_t wall = sys_wall_ms();
+	if (w->db->ops->exclusive || !w->expired_at || now - w->expired_at >= ALL_EVERY_MS) {
+		w->expired_at = w->swept_at = now;
+		return NULL;
+	}
+	*p = w->place;
+	p->expired_ms = wall - (now - w->swept_at) - SLACK_MS;
+	if (now - w->swept_at >= SWEEP_EVERY_MS) {
+		p->priority = JOB_PRIORITY_MAX + 1;
+		w->swept_at = now;
+	} else {
+		p->expired_ms = wall; /* the last sweep saw them */
+	}
+	return p;
+}
+
+static void remember_place(struct worker *w, const struct claims *c)
+{
+	if (!c->n)
+		return;
+	const struct job_lease *last = &c->leases[c->n - 1];
+	w->place = (struct job_place){.priority = last->priority,
+				      .run_at_ms = last->run_at_ms - SLACK_MS};
 }
 
 /* As many ready jobs as there is room for. */
 static bool claim(struct worker *w, int64_t now, struct err *e)
 {
 	size_t room = (size_t)w->o.config->cases_parallel - w->nruns;
-	if (room == 0 || (!w->look && now - w->looked_at < LOOK_EVERY_MS))
+	if (room == 0 || !worker_may_claim(w) || (!w->look && now - w->looked_at < LOOK_EVERY_MS))
 		return true;
-	struct claims c = {.w = w, .n = room < LEASES_AT_ONCE ? room : LEASES_AT_ONCE};
+	struct claims c = {.w = w, .most = room < LEASES_AT_ONCE ? room : LEASES_AT_ONCE};
+	struct job_place place;
+	c.from = look_from(w, now, &place);
 	w->look = false;
 	w->looked_at = now;
 	if (!ledger_write(w->o.ledger, claim_ready, &c, e))
 		return false;
 	for (size_t i = 0; i < c.n; i++)
 		worker_hold(w, &c.leases[i], c.now_ms);
+	remember_place(w, &c);
 	w->look = c.n == room; /* there may be more, for the next free place */
 	return true;
 }
@@ -224,7 +269,8 @@ static enum worker_end serve(struct worker *w, struct err *e)
 		if (ok && worker_commit_due(w, now))
 			ok = worker_commit(w, &why);
 		ok = ok && (!w->check || check_leases(w, now, &why)) && worker_let_go(w, &why) &&
-		     (!may_ask || claim(w, now, &why)) && worker_load(w, &why);
+		     (!may_ask || claim(w, now, &why)) && worker_load(w, &why) &&
+		     worker_share(w, now, &why);
 		if (!ok) {
 			*e = why;
 			return WORKER_TROUBLE;

@@ -26,6 +26,7 @@ struct worker {
 	struct db *db;       /* for reading */
 	const int64_t *jobs; /* worker_run: borrowed for its time */
 	size_t njobs, next_job;
+	bool *elsewhere; /* by job: another process has it now */
 	struct account account;
 	struct http *http;
 	struct putter *putter;
@@ -38,18 +39,24 @@ struct worker {
 	int64_t wrote_at;            /* monotonic; when the last transaction ran */
 	int64_t shown_at;            /* monotonic */
 	bool shown_pause;            /* what was shown then */
+	int64_t shared_at;           /* monotonic; when the share was last asked for */
+	int whole, sharers;          /* of the quota: see quota_share */
 	int64_t idle_since;          /* monotonic; when the token became unusable, 0 = usable */
 	struct worker_progress over; /* sums of runs that are over */
-	_Atomic bool stop, draining, woken; /* said by others, also by signal handlers */
+	_Atomic bool stop, draining, woken,
+		quota_news; /* said by others, also by signal handlers */
 
 	/* as a service */
-	bool look;           /* there may be ready jobs */
-	bool check;          /* held leases may be lost */
-	int64_t looked_at;   /* monotonic */
-	int64_t checked_at;  /* monotonic; held leases were compared with the database */
-	int64_t resumed_at;  /* monotonic; work goes on after trouble, 0 = there is no trouble */
-	int64_t pause_ms;    /* the last rest after trouble, 0 = there is no trouble */
-	int64_t drain_until; /* monotonic; 0 = not draining yet */
+	struct job_place place; /* where the next look begins, unless it is from the beginning */
+	int64_t swept_at;       /* monotonic; when it last was */
+	int64_t expired_at;     /* ... for expired leases */
+	bool look;              /* there may be ready jobs */
+	bool check;             /* held leases may be lost */
+	int64_t looked_at;      /* monotonic */
+	int64_t checked_at;     /* monotonic; held leases were compared with the database */
+	int64_t resumed_at;     /* monotonic; work goes on after trouble, 0 = there is no trouble */
+	int64_t pause_ms;       /* the last rest after trouble, 0 = there is no trouble */
+	int64_t drain_until;    /* monotonic; 0 = not draining yet */
 	pthread_mutex_t health_lock;
 	struct worker_health health;
 };
@@ -61,6 +68,14 @@ void worker_settle(struct worker *w);
 int64_t worker_start(struct worker *w, int64_t now);
 /* What came in with the last bytes is kept; the rest is handed back. */
 void worker_wind_up(struct worker *w, enum worker_end end);
+
+/* ---- worker_share.c ---- */
+
+/* With other processes on the database: tells it what was seen of the portal's quota, and takes the
+ * share it grants, when that is due. */
+bool worker_share(struct worker *w, int64_t now, struct err *e);
+/* Whether there is quota left for another case. */
+bool worker_may_claim(const struct worker *w);
 
 /* ---- worker_lease.c ---- */
 

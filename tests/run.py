@@ -6,6 +6,7 @@ replayed), e2e (pytest, real processes). They run side by side; what failed is s
 """
 import argparse
 import concurrent.futures
+import contextlib
 import glob
 import os
 import re
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+
+import postgres
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -83,6 +86,7 @@ def main():
     p.add_argument("--only", choices=["lint", "unit", "fuzz", "e2e"])
     p.add_argument("-k", help="pytest's -k for the e2e suite")
     p.add_argument("--store", choices=["dir", "s3", "both"], help="what stands behind every e2e test, not only the chosen ones")
+    p.add_argument("--database", choices=["sqlite", "postgres", "both"], help="what stands behind every e2e test")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="parallel e2e tests")
     p.add_argument("--timeout", type=int, default=2400, help="seconds for the e2e suite")
     args = p.parse_args()
@@ -93,8 +97,9 @@ def main():
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
+    ours = ("AUTOS_BUILD", "AUTOS_FLEET_KILLS", "AUTOS_FLEET_RESCUES", "AUTOS_SEED")
     for name in list(env):  # the settings of whoever runs the tests are not theirs
-        if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name != "AUTOS_BUILD":
+        if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name not in ours:
             del env[name]
     env.pop("DATABASE_URL", None)
 
@@ -111,6 +116,9 @@ def main():
                  if not t.endswith(".d")]
 
     total = [0, 0, 0]
+    rooms = contextlib.ExitStack()
+    if args.only in (None, "unit", "e2e"):  # one private PostgreSQL for all
+        env["AUTOS_TEST_POSTGRES"] = rooms.enter_context(postgres.Cluster()).url()
 
     def count(name, result):
         passed, failed, skipped, out, sec = result
@@ -131,6 +139,7 @@ def main():
         told = r"!!! " if result[1] else r"!!! |[\d.]+s (call|setup)"  # failures were shown as a whole
         print("\n".join(line for line in result[3].splitlines() if re.match(told, line)))
 
+    rooms.close()
     report = f"{total[0]} passed, {total[1]} failed" + (f", {total[2]} skipped" if total[2] else "")
     with open(os.path.join(ROOT, args.build, "tests.txt"), "w") as f:
         f.write(" ".join(map(str, total)) + "\n")

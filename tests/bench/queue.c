@@ -111,7 +111,7 @@ static bool write_claim(struct db *db, void *arg, struct err *e)
 {
 	struct claim *c = arg;
 	int64_t began = sys_mono_us();
-	bool ok = job_claim_ready(db, "bench", sys_wall_ms(), LEASE_MS, c->leases, &c->n, e);
+	bool ok = job_claim_ready(db, "bench", sys_wall_ms(), LEASE_MS, NULL, c->leases, &c->n, e);
 	c->inside_us += sys_mono_us() - began;
 	return ok;
 }

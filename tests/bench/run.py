@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fleet  # noqa: E402
 import s3  # noqa: E402
 import service  # noqa: E402
 import webhooks  # noqa: E402
@@ -118,13 +119,13 @@ def memory(documents, size, scratch):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("part", nargs="?", choices=["downloads", "s3", "service", "webhooks"], help="default: all")
+    p.add_argument("part", nargs="?", choices=["downloads", "s3", "service", "webhooks", "fleet"], help="default: all")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--parallel", type=int, default=32, help="downloads: files at once")
     p.add_argument("--seconds", type=int, default=3, help="service: length of one measurement")
     p.add_argument("--scratch", help="where everything is written (default: the temporary directory for downloads, "
                                      "build for the service)")
-    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue", "webhooks"])
+    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue", "webhooks", "database"])
     a = p.parse_args()
 
     def wanted(part, name):
@@ -144,6 +145,8 @@ def main():
         service.measure(a.rounds, a.seconds, parts, a.scratch)
     if wanted("webhooks", "webhooks"):
         webhooks.measure(min(a.rounds, 3), a.scratch)
+    if wanted("fleet", "database"):
+        fleet.main()
 
 
 if __name__ == "__main__":

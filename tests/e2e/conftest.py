@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import api  # noqa: E402
+import databases  # noqa: E402
 import lib  # noqa: E402
 import rados  # noqa: E402
 import s3proxy  # noqa: E402
@@ -26,16 +27,20 @@ NO_SERVER = "no S3 server: "
 
 
 def pytest_addoption(parser):
+    parser.addoption("--database", choices=["sqlite", "postgres", "both"], help="what stands behind every test")
     parser.addoption("--store", choices=["dir", "s3", "both"], help="what stands behind every test that has a store")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "both(PARAMETER={values}): runs on the folder and on S3, there only with these values")
     config.addinivalue_line("markers", "folder: is about the store that is a folder")
+    config.addinivalue_line("markers", "databases: runs on SQLite and on PostgreSQL")
+    config.addinivalue_line("markers", "sqlite: is about the file of SQLite's")
     config.s3_run = rados.begin()
 
 
 def pytest_unconfigure(config):
+    databases.Server.end()
     if config.s3_run:
         config.s3_run.end()
 
@@ -51,9 +56,21 @@ def kinds(definition, chosen):
     return ["dir", "s3"] if definition.get_closest_marker("both") else ["dir"]
 
 
+def database_kinds(definition, chosen):
+    if definition.get_closest_marker("sqlite"):
+        return ["sqlite"]
+    if chosen:
+        return ["sqlite", "postgres"] if chosen == "both" else [chosen]
+    return ["sqlite", "postgres"] if definition.get_closest_marker("databases") else ["sqlite"]
+
+
 def pytest_generate_tests(metafunc):
     if "store_kind" in metafunc.fixturenames:
         metafunc.parametrize("store_kind", kinds(metafunc.definition, metafunc.config.getoption("store")), indirect=True)
+    if "database_kind" in metafunc.fixturenames:
+        found = database_kinds(metafunc.definition, metafunc.config.getoption("database"))
+        if found != ["sqlite"]:
+            metafunc.parametrize("database_kind", found, indirect=True)
 
 
 def pytest_itemcollected(item):
@@ -70,7 +87,7 @@ def pytest_collection_modifyitems(config, items):
     chosen = config.getoption("store")
     left_out = {i for i in items if chosen == "s3" and i.get_closest_marker("folder")
                 or chosen == "dir" and "s3" in i.fixturenames
-                or not chosen and only_on_folder(i)}
+                or not chosen and (only_on_folder(i) or is_doubled(i))}
     items[:] = [i for i in items if i not in left_out]
 
 
@@ -81,9 +98,39 @@ def only_on_folder(item):
     return params.get("store_kind") == "s3" and any(params[name] not in values for name, values in mark.kwargs.items())
 
 
+def is_doubled(item):
+    """S3 and PostgreSQL together: one file of tests shows that they do not mind each other."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    together = params.get("store_kind") == "s3" and params.get("database_kind") == "postgres"
+    return together and item.path.name != "test_everything.py"
+
+
 @pytest.fixture(scope="module")
 def store_kind(request):
     return request.param
+
+
+@pytest.fixture(scope="module")
+def database_kind(request):
+    return getattr(request, "param", "sqlite")
+
+
+def new_database(kind):
+    """A database for one program; whoever makes it closes it."""
+    return databases.Postgres(databases.Server.url()) if kind == "postgres" else databases.Sqlite()
+
+
+@pytest.fixture
+def make_database(database_kind):
+    """Databases of the kind that the test runs on, removed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make():
+            database = new_database(database_kind)
+            stack.callback(database.close)
+            return database
+
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -186,14 +233,14 @@ def sim(make_sim):
 
 
 @pytest.fixture
-def make_autos(place, make_store):
+def make_autos(place, make_store, make_database):
     """Programs with data of their own; what they started is ended by its id."""
     made = []
 
-    def make(portal, name=None, store=None, **settings):
+    def make(portal, name=None, store=None, database=None, **settings):
         where = place / (name or f"autos{len(made) + 1}")
         where.mkdir()
-        made.append(lib.Autos(where, portal, store=store or make_store(), **settings))
+        made.append(lib.Autos(where, portal, store=store or make_store(), database=database or make_database(), **settings))
         return made[-1]
 
     yield make
@@ -208,15 +255,15 @@ def autos(make_autos, sim):
 
 
 @pytest.fixture
-def make_service(place, make_store):
+def make_service(place, make_store, make_database):
     """Services with data of their own, started unless start=False; stopped in order at the end."""
     made = []
     with contextlib.ExitStack() as stack:
 
-        def make(portal, name=None, start=True, store=None, kind=api.Service, **settings):
+        def make(portal, name=None, start=True, store=None, database=None, kind=api.Service, **settings):
             where = place / (name or f"service{len(made) + 1}")
             where.mkdir()
-            service = kind(where, portal, store=store or make_store(), **settings)
+            service = kind(where, portal, store=store or make_store(), database=database or make_database(), **settings)
             made.append(service)
             stack.callback(service.stop)
             return service.start() if start else service
@@ -231,14 +278,16 @@ def service(make_service, sim):
 
 
 @pytest.fixture(scope="module")
-def shared(request, store_kind):
+def shared(request, store_kind, database_kind):
     """(service, sim) for all tests of a file that change nothing which others look at. SETTINGS of the file are its own."""
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autos-e2e-")))
         sim = stack.enter_context(lib.Sim())
         store = new_store(store_kind, request)
         stack.callback(store.close)
+        database = new_database(database_kind)
+        stack.callback(database.close)
         more = getattr(request.module, "SETTINGS", {})
-        service = api.Service(place, sim, store=store, rate_limit="100000", rate_limit_anonymous="100000", **more)
+        service = api.Service(place, sim, store=store, database=database, rate_limit="100000", rate_limit_anonymous="100000", **more)
         stack.callback(service.stop)
         yield service.start(), sim

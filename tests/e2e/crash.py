@@ -83,8 +83,10 @@ class Truth:
 
 def has_tables(autos):
     """False while the database is still being made: before the first migration is committed."""
-    if not (autos.data_dir / "autos.db").exists():
+    if not autos.database.exists():
         return False
+    if autos.database.kind != "sqlite":
+        return True
     try:
         return autos.one("SELECT COUNT(*) FROM sqlite_master WHERE name = 'event'") == 1
     except sqlite3.OperationalError as e:

@@ -11,13 +11,13 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
+import databases
 import stores
 from stores import sha256_file
 
@@ -210,17 +210,19 @@ class Sim:
 class Autos:
     """The program with a data folder, a store, an output folder and a token file of its own."""
 
-    def __init__(self, place, portal="http://127.0.0.1:1/api/v2", token=None, store=None, **settings):
+    def __init__(self, place, portal="http://127.0.0.1:1/api/v2", token=None, store=None, database=None, **settings):
         self.place = Path(place)
         self.store = store or stores.Folder()
         self.store.autos = self
+        self.database = database or databases.Sqlite()
+        self.database.autos = self
         self.data_dir = self.place / "data"
         self.out = self.place / "cases"
         self.token_file = self.place / "token"
         self.token = make_token() if token is None else token
         self.write_token(self.token)
         self.portal = portal.portal if isinstance(portal, Sim) else portal
-        self.settings = {**FAST, **self.store.settings, **settings}
+        self.settings = {**FAST, **self.store.settings, **self.database.settings, **settings}
         self.captured = []  # every stderr
         self.processes = []
 
@@ -286,9 +288,7 @@ class Autos:
         return self.store.path(document["object_key"])
 
     def db(self):
-        c = sqlite3.connect(f"file:{self.data_dir}/autos.db?mode=ro", uri=True, timeout=PATIENCE)
-        c.row_factory = sqlite3.Row
-        return c
+        return self.database.connect()
 
     def rows(self, sql, *values):
         c = self.db()
@@ -384,11 +384,10 @@ def check_jobs(db):
 def check_invariants(autos, sim=None, clean=True, foreign=()):
     """I2, I5, I7, I8 and the counters. clean=False after a kill: leftovers are still allowed."""
     names = set()
-    if (autos.data_dir / "autos.db").exists():
+    if autos.database.exists():
         db = autos.db()
         try:
-            assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-            assert not db.execute("PRAGMA foreign_key_check").fetchall()
+            autos.database.check(db)
             check_jobs(db)
             names = {r[0] for r in db.execute("SELECT name FROM document")}
             available = db.execute(

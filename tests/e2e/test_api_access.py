@@ -8,6 +8,8 @@ import api
 import crash
 import lib
 
+pytestmark = pytest.mark.databases
+
 V1 = "/api/v1"
 CASE = "9910000-32.2024.8.26.0100"
 ME, JOBS = f"{V1}/users/me", f"{V1}/jobs"

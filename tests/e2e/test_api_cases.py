@@ -9,7 +9,7 @@ import pytest
 
 import lib
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.databases]
 
 V1 = "/api/v1"
 CASE = "9910000-32.2024.8.26.0100"

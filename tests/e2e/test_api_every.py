@@ -507,6 +507,7 @@ class Service(api.Service):
         return lib.until(final, f"the end of {number}")
 
 
+@pytest.mark.sqlite
 @pytest.mark.both
 def test_every_described_answer(book, sim, make_service, trouble):
     book.seen.clear()

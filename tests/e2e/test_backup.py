@@ -8,7 +8,7 @@ import subprocess
 import lib
 import pytest
 
-pytestmark = pytest.mark.folder
+pytestmark = [pytest.mark.folder, pytest.mark.sqlite]
 
 CASES = 3
 

@@ -255,6 +255,7 @@ def test_max_age_fresh(autos, sim):
     assert sim.calls() == before
 
 
+@pytest.mark.sqlite
 def test_max_age_stale(autos, sim):
     autos.get(SMALL, check=0)
     lib.until(lambda: autos.one("SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000 - consulted_ms FROM process")
@@ -486,6 +487,7 @@ def test_watch(make_sim, make_autos):
     assert counts == sorted(counts)
 
 
+@pytest.mark.sqlite
 def test_second_writer_is_refused(make_sim, make_autos):
     sim, autos, p = busy(make_sim, make_autos, latency=100)
     for args in (["get", "-o", autos.out, SMALL], ["retry", PLAIN[0]], ["migrate"]):
@@ -573,6 +575,7 @@ def test_migrate(autos):
     assert re.fullmatch(r"database is up to date: version \d+\n", again.out)
 
 
+@pytest.mark.sqlite
 @pytest.mark.both
 def test_newer_database(autos, sim):
     autos.get(SMALL, check=0)

@@ -4,7 +4,7 @@ import pytest
 
 import lib
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.databases]
 
 CATALOGUE = lib.catalogue()
 

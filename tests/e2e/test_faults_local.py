@@ -138,6 +138,7 @@ def stored_documents(autos):
 # ---- full disks ----
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("size", ["16K", "64K", "200K", "300K", "500K", "1M", "2M", "4M"])
 def test_data_disk_full(make_autos, make_disk, portal, number, size):
     autos, disk, truth = make_autos(portal), make_disk(size), crash.Truth(portal, [number])
@@ -246,6 +247,7 @@ def test_few_descriptors(make_autos, portal, number, limit):
     finish(autos, portal, number, truth)
 
 
+@pytest.mark.sqlite
 def test_descriptors_and_threads(make_autos, make_sim):
     """As many at the end of a long run as at its start."""
     sim = make_sim()
@@ -369,6 +371,7 @@ def damage_length(data, rng):
     del data[len(data) // 3:]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("damage", [damage_header, damage_page, damage_all, damage_most, damage_length])
 def test_database_damaged(make_autos, portal, number, damage):
     autos = make_autos(portal)
@@ -390,6 +393,7 @@ def test_database_damaged(make_autos, portal, number, damage):
     lib.check_invariants(autos, portal)
 
 
+@pytest.mark.sqlite
 def test_database_pages_damaged(make_autos, portal, number):
     """Any page full of noise: a line or a good end, never a crash."""
     autos = make_autos(portal)
@@ -407,6 +411,7 @@ def test_database_pages_damaged(make_autos, portal, number):
                 crash.check_error(result)
 
 
+@pytest.mark.sqlite
 def test_settings_are_folders(make_autos, portal, number):
     """A file where a folder is needed, a folder where a file is needed."""
     autos = make_autos(portal)
@@ -425,6 +430,7 @@ def test_settings_are_folders(make_autos, portal, number):
 # ---- what a killed run leaves ----
 
 
+@pytest.mark.sqlite
 def test_wal_is_recovered(make_autos, portal, number):
     """What was committed lives in the WAL of a killed run, and the next run has it."""
     autos, truth = make_autos(portal), crash.Truth(portal, [number])
@@ -442,6 +448,7 @@ def test_wal_is_recovered(make_autos, portal, number):
     assert not wal.exists() or wal.stat().st_size == 0
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("wal", ["missing", "empty", "noise", "half"])
 def test_wal_is_lost(make_autos, portal, number, wal):
     """Without its WAL the database is older, but whole; what it lost is fetched again."""

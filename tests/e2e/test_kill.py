@@ -15,6 +15,8 @@ import pytest
 import crash
 import lib
 
+pytestmark = pytest.mark.databases
+
 SHARES = 8  # parts of the campaign, so that they run side by side
 KILLS = int(os.environ.get("KILLS", 64 if crash.SANITIZER else 208))
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
@@ -153,6 +155,7 @@ def test_stopped_longer_than_its_lease(make_autos, make_sim):
     assert autos.one("SELECT COUNT(*) FROM job") == 1
 
 
+@pytest.mark.sqlite
 def test_second_process_while_stopped(make_autos, make_sim):
     """A stopped writer still holds the database: a second one is refused, readers are not."""
     sim = make_sim("--cases", 1, "--documents", 40, "--latency", 30)

@@ -136,6 +136,7 @@ def fill_with_jobs(service, n, size):
     db.close()
 
 
+@pytest.mark.sqlite
 def test_slow_reading(service):
     """An answer of 8 MB that is read a little at a time, or not at all, is cut."""
     limit = 2

@@ -262,6 +262,7 @@ def test_data_dir_too_deep_for_a_socket(make_sim, make_service):
     assert get(service, SMALL).status == 0  # without a socket there is no service to be met
 
 
+@pytest.mark.sqlite
 def test_two_services(make_sim, make_service):
     service = make_service(make_sim())
     one_line(service.run("serve", "--listen", "127.0.0.1:0", check=1).err, "autos.db")
@@ -269,6 +270,7 @@ def test_two_services(make_sim, make_service):
     assert service.run("key", "list", check=0).status == 0  # its socket is still there
 
 
+@pytest.mark.sqlite
 def test_service_and_get_at_the_same_time(make_sim, make_service):
     """While `autos get` works alone, a service is refused; the other way round it helps."""
     sim = make_sim("--cases", 1, "--documents", 12, "--size", 20000, script="binario drip=2000/100\n")
@@ -283,6 +285,7 @@ def test_service_and_get_at_the_same_time(make_sim, make_service):
 # ---- starting ----
 
 
+@pytest.mark.sqlite
 def test_roles(make_sim, make_service):
     service = make_service(make_sim(), start=False)
     for role in ("api", "worker"):

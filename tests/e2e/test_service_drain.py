@@ -11,7 +11,7 @@ import pytest
 import crash
 import lib
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.databases]
 
 SLOW = "binario drip=2000/100\n"  # 20 KB take a second
 

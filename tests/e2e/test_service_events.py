@@ -9,8 +9,12 @@ import sqlite3
 import time
 
 import crash
+import pytest
+
 import lib
 import swarm
+
+pytestmark = pytest.mark.databases
 
 SETTINGS = {"rate_limit": 0, "rate_limit_anonymous": 0, "connections_per_address": 0}
 
@@ -160,6 +164,7 @@ def make_long(service, number, n):
     db.close()
 
 
+@pytest.mark.sqlite  # the length is put into the file
 def test_those_who_never_read(make_sim, make_service):
     """Fifty of them, with 15 MB to come for each: memory stays, others are served, they are cut."""
     stuck, timeout = 50, 4

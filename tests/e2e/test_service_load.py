@@ -12,6 +12,8 @@ import crash
 import lib
 import swarm
 
+pytestmark = pytest.mark.databases
+
 OPEN = {"rate_limit": 0, "rate_limit_anonymous": 0, "connections_per_address": 0}
 
 # Every kind of fault that a second try heals: of a hundred fetches five go wrong.

@@ -11,7 +11,7 @@ import lib
 from test_faults_local import make_disk  # noqa: F401 - a fixture
 
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.databases]
 
 
 def numbers(sim, n):
@@ -131,6 +131,7 @@ def test_erase_a_case_in_flight(make_sim, make_service):
 
 
 @pytest.mark.folder
+@pytest.mark.sqlite  # where others may be at it, the rest is erased after two minutes
 @pytest.mark.parametrize("at", [1, 2, 7, 12])
 def test_killed_while_erasing(make_sim, make_service, at):
     """The rows are gone, of the objects some: the next start erases the rest."""

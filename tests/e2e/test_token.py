@@ -128,6 +128,7 @@ def test_renewed_in_the_middle(make_sim, make_autos):
     assert calls < sim.calls()
 
 
+@pytest.mark.sqlite
 def test_expired_is_waited_for(autos, sim):
     """With portal_token_wait an expired token is no reason to end, not even at the start."""
     autos.write_token(lib.jwt(exp=int(time.time()) - 60, iss=REALM))

@@ -7,6 +7,7 @@
 
 #include "job.h"
 
+#include "database.h"
 #include "query.h"
 #include "schema.h"
 #include "scratch.h"
@@ -27,7 +28,7 @@ static inline int setup(void **state)
 	struct room *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->db = db_open(r->url, DB_WRITE, &e);
 	assert_non_null(r->db);
 	assert_true(schema_migrate(r->db, NULL, &e));
@@ -40,7 +41,7 @@ static inline int teardown(void **state)
 	struct room *r = *state;
 	db_close(r->db);
 	scratch_remove(r->dir);
-	xfree(r->url);
+	database_drop(r->url);
 	xfree(r);
 	return 0;
 }
@@ -79,7 +80,8 @@ static inline void check_counters(struct db *db, int64_t job_id)
 		"SELECT j.total, j.available, j.failed, COUNT(d.id),"
 		" COUNT(CASE WHEN d.state = 'available' THEN 1 END),"
 		" COUNT(CASE WHEN d.state = 'failed' THEN 1 END)"
-		" FROM job j LEFT JOIN document d ON d.process_id = j.process_id WHERE j.id = $1",
+		" FROM job j LEFT JOIN document d ON d.process_id = j.process_id WHERE j.id = $1"
+		" GROUP BY j.id",
 		db_i(job_id)));
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(db_int(&r, 0, i), db_int(&r, 0, i + 3));

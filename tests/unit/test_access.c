@@ -5,7 +5,7 @@
 #include "access.h"
 
 #include "schema.h"
-#include "scratch.h"
+#include "database.h"
 
 struct room {
 	char *dir, *url;
@@ -17,7 +17,7 @@ static int setup(void **state)
 	struct room *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->db = db_open(r->url, DB_WRITE, &e);
 	assert_non_null(r->db);
 	assert_true(schema_migrate(r->db, NULL, &e));
@@ -30,7 +30,7 @@ static int teardown(void **state)
 	struct room *r = *state;
 	db_close(r->db);
 	scratch_remove(r->dir);
-	xfree(r->url);
+	database_drop(r->url);
 	xfree(r);
 	return 0;
 }
@@ -423,5 +423,5 @@ int main(void)
 		TEST(test_grants),
 		TEST(test_secret),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

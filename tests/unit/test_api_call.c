@@ -340,7 +340,7 @@ static bool write_unknown(struct db *db, void *arg, struct err *e)
 	size_t n = 1;
 	bool over;
 	(void)arg;
-	return job_claim_ready(db, "worker", sys_wall_ms(), 60000, &l, &n, e) && n == 1 &&
+	return job_claim_ready(db, "worker", sys_wall_ms(), 60000, NULL, &l, &n, e) && n == 1 &&
 	       job_finish(db, &l, OUTCOME_NOT_FOUND, "no such case", sys_wall_ms(), &over, e);
 }
 

@@ -753,16 +753,44 @@ static void test_refused_address_keeps_its_password(void **state)
 	struct config c;
 	struct err e = {0};
 	assert_false(
-		load_with("", ENV(var("DATABASE_URL=postgres://u:hunter2@db/x")), NULL, 0, &c, &e));
+		load_with("", ENV(var("DATABASE_URL=mysql://u:hunter2@db/x")), NULL, 0, &c, &e));
 	assert_error(&e, ERR_INPUT);
 	assert_says(&e, "database_url");
-	assert_says(&e, "postgres:");
+	assert_says(&e, "mysql:");
 	assert_null(strstr(e.text, "hunter2"));
 	config_release(&c);
 	assert_false(load_with("store_url = s3://k:hunter2@h/b\n", ENV(NULL), NULL, 0, &c, &e));
 	assert_says(&e, "store_url");
 	assert_null(strstr(e.text, "hunter2"));
 	config_release(&c);
+}
+
+/* An address is shown without its passwords. */
+static void test_shown_address(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *env, *shown;
+	} t[] = {
+		{"DATABASE_URL=postgres://u:hunter2@db:5432/x", "postgres://u:***@db:5432/x"},
+		{"DATABASE_URL=postgresql://u@db/x?a=b", "postgresql://u@db/x?a=b"},
+		{"DATABASE_URL=postgres:///x?password=hunter2&sslpassword=hunter2&a=b",
+		 "postgres:///x?password=***&sslpassword=***&a=b"},
+		{"DATABASE_URL=postgres://u:hunter2@a,b:1/x?password=hunter2",
+		 "postgres://u:***@a,b:1/x?password=***"},
+		{"DATABASE_URL=sqlite:/x/a:b@c", "sqlite:/x/a:b@c"},
+	};
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct config c;
+		struct err e = {0};
+		char out[200] = "";
+		assert_true(load_with("", ENV(var(t[i].env)), NULL, 0, &c, &e));
+		for (size_t k = 0; k < config_count(); k++)
+			if (strcmp(config_key(k), "database_url") == 0)
+				config_show(&c, k, out, sizeof out);
+		assert_string_equal(out, t[i].shown);
+		config_release(&c);
+	}
 }
 
 static void test_data_dir(void **state)
@@ -836,6 +864,7 @@ int main(void)
 		cmocka_unit_test(test_secret_file_of_lower_source),
 		cmocka_unit_test(test_contradictions),
 		cmocka_unit_test(test_refused_address_keeps_its_password),
+		cmocka_unit_test(test_shown_address),
 		cmocka_unit_test(test_data_dir),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

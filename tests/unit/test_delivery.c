@@ -496,5 +496,5 @@ int main(void)
 		T_(test_secrets),
 #undef T_
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

@@ -4,7 +4,7 @@
 #include "idem.h"
 
 #include "schema.h"
-#include "scratch.h"
+#include "database.h"
 
 #define ONE "1111111111111111111111111111111111111111111111111111111111111111"
 #define TWO "2222222222222222222222222222222222222222222222222222222222222222"
@@ -19,7 +19,7 @@ static int setup(void **state)
 	struct room *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->db = db_open(r->url, DB_WRITE, &e);
 	assert_non_null(r->db);
 	assert_true(schema_migrate(r->db, NULL, &e));
@@ -32,7 +32,7 @@ static int teardown(void **state)
 	struct room *r = *state;
 	db_close(r->db);
 	scratch_remove(r->dir);
-	xfree(r->url);
+	database_drop(r->url);
 	xfree(r);
 	return 0;
 }
@@ -154,5 +154,5 @@ int main(void)
 		TEST(test_once),           TEST(test_age),    TEST(test_lost_answer),
 		TEST(test_drop_and_sweep), TEST(test_undone),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

@@ -652,10 +652,10 @@ static void test_claim_ready(void **state)
 				 .job_id;
 	}
 	size_t n = 2;
-	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, l, &n, &e)));
+	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, NULL, l, &n, &e)));
 	assert_int_equal(n, 2);
 	size_t rest = 6;
-	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, l + 2, &rest, &e)));
+	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, NULL, l + 2, &rest, &e)));
 	assert_int_equal(rest, 3);
 	for (size_t i = 0; i < 5; i++) {
 		assert_int_equal(l[i].job_id, ids[order[i]]);
@@ -666,11 +666,12 @@ static void test_claim_ready(void **state)
 		assert_string_equal(l[i].number, number);
 	}
 	n = 6;
-	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, l, &n, &e)));
+	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, NULL, l, &n, &e)));
 	assert_int_equal(n, 0);
 	/* Leases that ran out are as ready as what waits, and in the same order. */
 	n = 3;
-	assert_true(STEP(r->db, job_claim_ready(r->db, "you", 5000 + LEASE, LEASE, l, &n, &e)));
+	assert_true(
+		STEP(r->db, job_claim_ready(r->db, "you", 5000 + LEASE, LEASE, NULL, l, &n, &e)));
 	assert_int_equal(n, 3);
 	assert_int_equal(l[0].job_id, ids[5]);
 	assert_int_equal(l[1].job_id, ids[3]);
@@ -762,5 +763,5 @@ int main(void)
 		TEST(test_claim_ready),
 		TEST(test_notes),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

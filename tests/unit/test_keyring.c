@@ -5,7 +5,7 @@
 #include "keyring.h"
 
 #include "ledger.h"
-#include "scratch.h"
+#include "database.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,7 +77,7 @@ static int setup(void **state)
 	struct change user = {
 		.facts = {.username = "user", .email = "", .role = ROLE_USER, .active = true}};
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->ledger = ledger_open(r->url, &e);
 	assert_non_null(r->ledger);
 	r->keyring = keyring_new(r->url, &e);
@@ -97,7 +97,7 @@ static int teardown(void **state)
 	ledger_close(r->ledger);
 	keyring_free(r->keyring);
 	scratch_remove(r->dir);
-	xfree(r->url);
+	database_drop(r->url);
 	xfree(r);
 	return 0;
 }
@@ -393,5 +393,5 @@ int main(void)
 		TEST(test_use_that_is_written_down),
 		TEST(test_threads),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

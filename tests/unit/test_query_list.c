@@ -290,5 +290,5 @@ int main(void)
 		TEST(test_jobs),
 		TEST(test_sums),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

@@ -243,5 +243,5 @@ int main(void)
 		TEST(test_another_round),
 		TEST(test_cancelled),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

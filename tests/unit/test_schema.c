@@ -12,6 +12,7 @@
 static const char *const released[] = {
 	"248d14a59daf8a77afbcaa3cccdd9ca624de2098fe3b7719c21bb5658d29c443",
 	"14fcd50367a8bc9c585d5a9895351aa425d1d92d731ec416774a5203caa4faa3",
+	"c7b2a76095a6d0dba0b0dc4cbb92cb9a6acb7e4768f560d988b076e423320a35",
 };
 
 static void test_released(void **state)
@@ -71,14 +72,8 @@ static const char *const life[] = {
 
 static void make_version_1(struct db *db)
 {
-	for (const char *const *sql = schema_tables[0]; *sql; sql++) {
-		const char *at = strstr(*sql, "%SERIAL%");
-		char *text = at ? xasprintf("%.*s%s%s", (int)(at - *sql), *sql, db->ops->serial_key,
-					    at + strlen("%SERIAL%"))
-				: xstrdup(*sql);
-		run(db, text);
-		xfree(text);
-	}
+	for (const char *const *sql = schema_tables[0]; *sql; sql++)
+		run(db, *sql);
 	for (size_t i = 0; i < sizeof life / sizeof *life; i++)
 		run(db, life[i]);
 }
@@ -88,7 +83,7 @@ static int setup_old(void **state)
 	struct room *r = xcalloc(1, sizeof *r);
 	struct err e;
 	r->dir = scratch_make();
-	r->url = xasprintf("sqlite:%s/autos.db", r->dir);
+	r->url = database_make(r->dir);
 	r->db = db_open(r->url, DB_WRITE, &e);
 	assert_non_null(r->db);
 	make_version_1(r->db);
@@ -137,7 +132,7 @@ static void test_from_1(void **state)
 	assert_true(STEP(r->db, job_release_all(r->db, 5000, &e)));
 	assert_true(STEP(r->db, job_retry(r->db, NUMBER, 5000, &t, &e)));
 	assert_int_equal(t.job_id, 1);
-	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, l, &n, &e)));
+	assert_true(STEP(r->db, job_claim_ready(r->db, "me", 5000, LEASE, NULL, l, &n, &e)));
 	assert_int_equal(n, 3);
 	assert_int_equal(l[0].job_id, 3);
 	assert_int_equal(l[0].waited_ms, 4300);
@@ -156,5 +151,5 @@ int main(void)
 		cmocka_unit_test(test_released),
 		TEST(test_from_1),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return database_run(tests);
 }

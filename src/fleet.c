@@ -1,0 +1,116 @@
+/*
+ * fleet - rows of node and leader, and the server's own statistics about our tables.
+ */
+#include "fleet.h"
+
+#include "sys.h"
+
+#include <stdio.h>
+
+/* ---- Who runs ---- */
+
+bool fleet_beat(struct db *db, const char *owner, const char *role, int64_t now_ms,
+		int64_t until_ms, struct err *e)
+{
+	return db_exec(
+		db, NULL, e,
+		"INSERT INTO node (owner, role, started_ms, until_ms) VALUES ($1, $2, $3, $4)"
+		" ON CONFLICT (owner) DO UPDATE SET until_ms = excluded.until_ms",
+		db_s(owner), db_s(role), db_i(now_ms), db_i(until_ms));
+}
+
+bool fleet_leave(struct db *db, const char *owner, struct err *e)
+{
+	return db_exec(db, NULL, e, "DELETE FROM quota_share WHERE owner = $1", db_s(owner)) &&
+	       db_exec(db, NULL, e, "DELETE FROM leader WHERE owner = $1", db_s(owner)) &&
+	       db_exec(db, NULL, e, "DELETE FROM node WHERE owner = $1", db_s(owner));
+}
+
+bool fleet_lead(struct db *db, const char *office, const char *owner, int64_t now_ms,
+		int64_t until_ms, bool *led, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "INSERT INTO leader (name, owner, until_ms) VALUES ($1, $2, $3)"
+			  " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
+			  " until_ms = excluded.until_ms"
+			  " WHERE leader.owner = excluded.owner OR leader.until_ms <= $4",
+			  db_s(office), db_s(owner), db_i(until_ms), db_i(now_ms));
+	*led = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ok;
+}
+
+bool fleet_sweep(struct db *db, int64_t now_ms, struct err *e)
+{
+	/* A worker that died while bytes of a cancelled job were in flight will never say that they
+	 * are not any more. */
+	return db_exec(db, NULL, e,
+		       "UPDATE job SET owner = '' WHERE owner <> '' AND state <> 'processing'"
+		       " AND NOT EXISTS (SELECT 1 FROM node n WHERE n.owner = job.owner"
+		       "  AND n.until_ms > $1)",
+		       db_i(now_ms)) &&
+	       db_exec(db, NULL, e, "DELETE FROM node WHERE until_ms <= $1",
+		       db_i(now_ms - 60000)) &&
+	       db_exec(db, NULL, e, "DELETE FROM quota_share WHERE until_ms <= $1",
+		       db_i(now_ms - 60000));
+}
+
+bool fleet_erasures(struct db *db, int64_t before_ms, struct db_rows *out, struct err *e)
+{
+	return db_exec(db, out, e, "SELECT number FROM erasure WHERE at_ms < $1 ORDER BY at_ms",
+		       db_i(before_ms));
+}
+
+/* ---- Tables ---- */
+
+bool fleet_stale_tables(struct db *db, struct db_rows *out, struct err *e)
+{
+	return db_exec(db, out, e,
+		       "SELECT quote_ident(schemaname) || '.' || quote_ident(relname)"
+		       " FROM pg_stat_user_tables WHERE schemaname = current_schema()"
+		       " AND n_dead_tup > 1000 + n_live_tup / 50 ORDER BY n_dead_tup DESC");
+}
+
+bool fleet_vacuum(struct db *db, const char *quoted, struct err *e)
+{
+	char *sql = xasprintf("VACUUM (SKIP_LOCKED, ANALYZE) %s", quoted);
+	bool ok = db_run_once(db, sql, e);
+	xfree(sql);
+	return ok;
+}
+
+/* Sessions, prepared transactions, replication slots and standbys: whatever holds a snapshot. */
+#define HOLDERS                                                                                    \
+	"SELECT COALESCE('session ' || application_name || ' (' || state || ', pid ' || pid"       \
+	" || ')', 'session of another user') AS holder, age(backend_xmin) AS old,"                 \
+	" COALESCE(CAST(EXTRACT(EPOCH FROM now() - xact_start) AS BIGINT), 0) AS seconds"          \
+	" FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"        \
+	" UNION ALL SELECT 'prepared transaction ' || gid, age(transaction),"                      \
+	" CAST(EXTRACT(EPOCH FROM now() - prepared) AS BIGINT) FROM pg_prepared_xacts"             \
+	" UNION ALL SELECT 'replication slot ' || slot_name, age(xmin), 0"                         \
+	" FROM pg_replication_slots WHERE xmin IS NOT NULL"                                        \
+	" UNION ALL SELECT 'standby ' || application_name, age(backend_xmin), 0"                   \
+	" FROM pg_stat_replication WHERE backend_xmin IS NOT NULL"
+
+bool fleet_health(struct db *db, struct fleet_health *out, struct err *e)
+{
+	struct db_rows dead, old = {0};
+	*out = (struct fleet_health){0};
+	bool ok = db_exec(db, &dead, e,
+			  "SELECT COALESCE(SUM(n_dead_tup), 0) FROM pg_stat_user_tables"
+			  " WHERE schemaname = current_schema()") &&
+		  db_exec(db, &old, e,
+			  "SELECT holder, old, seconds FROM (" HOLDERS
+			  ") AS h ORDER BY old DESC, seconds DESC LIMIT 1");
+	if (ok)
+		out->dead_rows = db_int(&dead, 0, 0);
+	if (ok && old.rows) {
+		snprintf(out->holder, sizeof out->holder, "%s", db_text(&old, 0, 0));
+		out->oldest_xmin = db_int(&old, 0, 1);
+		out->oldest_s = db_int(&old, 0, 2);
+	}
+	db_rows_release(&dead);
+	db_rows_release(&old);
+	return ok;
+}

@@ -1,0 +1,48 @@
+/*
+ * quota - the portal's quota of one account, kept in the database and shared by all processes.
+ *
+ * One row holds the state of the lane (how many requests at once, the pause, the next list call),
+ * on the server's clock; a row for each process holds what it may use and until when. A share only
+ * grows by what nobody else has, so that all of them together never exceed the whole; a process
+ * that says nothing loses its share when its time is over. Only where many processes write
+ * (PostgreSQL).
+ */
+#ifndef AUTOS_QUOTA_H
+#define AUTOS_QUOTA_H
+
+#include "db.h"
+#include "err.h"
+#include "lane.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a process saw since it last asked, and what it would like. */
+struct quota_ask {
+	const char *account, *owner;
+	struct lane_options options;
+	int active;       /* requests in flight */
+	bool wants;       /* there is work */
+	bool wants_list;  /* a list call waits for its turn */
+	int good;         /* good answers */
+	bool overload;    /* the portal was overloaded */
+	bool held;        /* the portal made us wait: */
+	int64_t wait_ms;  /* so long; -1 = it named no time */
+	int64_t lease_ms; /* of the share */
+};
+
+struct quota_share {
+	int granted;        /* requests at once */
+	int whole;          /* of all processes together */
+	int sharers;        /* processes with work */
+	int64_t pause_ms;   /* left of a pause; 0 = none */
+	int64_t list_in_ms; /* a list call may start then, within QUOTA_WINDOW_MS; -1 = ask again */
+	bool paused_anew;   /* our own hold opened the pause */
+};
+
+enum { QUOTA_WINDOW_MS = 100 };
+
+[[nodiscard]] bool quota_sync(struct db *db, const struct quota_ask *ask, struct quota_share *out,
+			      struct err *e);
+
+#endif

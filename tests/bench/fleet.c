@@ -1,0 +1,193 @@
+/*
+ * fleet - the database's part of accepting and of working, with the functions that the service and
+ * its worker use and nothing else: no client, no portal, no documents.
+ *
+ *   fleet accept URL SECONDS FIRST OPEN    asks for the cases from FIRST on, OPEN at a time
+ *   fleet work URL SECONDS AT_ONCE HEAD    claims AT_ONCE jobs in a write, ends them all in the
+ *                                          next; looks from the head of the queue every time if
+ *                                          HEAD is 1, else as the worker does
+ *
+ * Prints how many each second, one line each.
+ */
+#include "cnj.h"
+#include "job.h"
+#include "ledger.h"
+#include "sys.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEASE_MS = 12000, OPEN_MAX = 512, SLACK_MS = 500, SWEEP_MS = 2000, ALL_MS = 30000 };
+
+static int64_t end_ms, start_ms;
+static _Atomic int64_t seconds[600];
+
+static void count(int64_t n)
+{
+	int64_t s = (sys_mono_ms() - start_ms) / 1000;
+	if (s < 600)
+		atomic_fetch_add(&seconds[s], n);
+}
+
+static void case_number(int64_t n, char out[static 24])
+{
+	int64_t scattered = n % 10000000 * 6700417 % 10000000;
+	snprintf(out, 24, "%07lld00%04lld8260100", (long long)scattered,
+		 (long long)(2000 + n / 10000000 % 100));
+	int check = cnj_check_digits(out);
+	out[7] = (char)('0' + check / 10);
+	out[8] = (char)('0' + check % 10);
+}
+
+/* ---- accept ---- */
+
+struct accepting {
+	struct ledger *ledger;
+	_Atomic int64_t next;
+	_Atomic int open;
+	_Atomic bool failed;
+};
+
+struct asked {
+	struct write write;
+	struct accepting *all;
+	char number[24];
+};
+
+static bool write_ask(struct db *db, void *arg, struct err *e)
+{
+	struct asked *a = arg;
+	struct job_ticket ticket;
+	struct job_ask ask = {.number = a->number, .now_ms = sys_wall_ms()};
+	return job_ensure(db, &ask, JOB_ANY_AGE, &ticket, e);
+}
+
+static void ask_next(struct asked *a);
+
+static void settle(struct write *w)
+{
+	struct asked *a = w->owner;
+	if (!w->ok) {
+		fprintf(stderr, "fleet: %s\n", w->err.text);
+		atomic_store(&a->all->failed, true);
+	}
+	count(w->ok);
+	if (sys_mono_ms() < end_ms && !atomic_load(&a->all->failed))
+		ask_next(a);
+	else
+		atomic_fetch_sub(&a->all->open, 1);
+}
+
+static void ask_next(struct asked *a)
+{
+	case_number(atomic_fetch_add(&a->all->next, 1), a->number);
+	a->write = (struct write){.fn = write_ask, .arg = a, .done = settle, .owner = a};
+	ledger_submit(a->all->ledger, &a->write);
+}
+
+static bool accept_many(struct ledger *l, int64_t first, int open)
+{
+	static struct asked asked[OPEN_MAX];
+	struct accepting all = {.ledger = l, .next = first, .open = open};
+	for (int i = 0; i < open; i++) {
+		asked[i].all = &all;
+		ask_next(&asked[i]);
+	}
+	while (atomic_load(&all.open))
+		poll(NULL, 0, 5);
+	return !all.failed;
+}
+
+/* ---- work ---- */
+
+struct work {
+	struct job_lease leases[JOB_CLAIM_MAX];
+	size_t most, n;
+	const struct job_place *from;
+};
+
+static bool write_claim(struct db *db, void *arg, struct err *e)
+{
+	struct work *w = arg;
+	static char owner[33];
+	if (!*owner)
+		sys_random_hex(owner, 32);
+	w->n = w->most;
+	return job_claim_ready(db, owner, sys_wall_ms(), LEASE_MS, w->from, w->leases, &w->n, e);
+}
+
+static bool write_ends(struct db *db, void *arg, struct err *e)
+{
+	struct work *w = arg;
+	bool over;
+	for (size_t i = 0; i < w->n; i++)
+		if (!job_finish(db, &w->leases[i], OUTCOME_EMPTY, "", sys_wall_ms(), &over, e))
+			return false;
+	return true;
+}
+
+/* As worker_serve.c does it. */
+static void choose_place(struct work *w, struct job_place *p, bool head)
+{
+	static struct job_place last;
+	static int64_t swept, all;
+	int64_t now = sys_mono_ms(), wall = sys_wall_ms();
+	w->from = NULL;
+	if (w->n)
+		last = (struct job_place){.priority = w->leases[w->n - 1].priority,
+					  .run_at_ms = w->leases[w->n - 1].run_at_ms - SLACK_MS};
+	if (head || !all || now - all >= ALL_MS) {
+		all = swept = now;
+		return;
+	}
+	*p = last;
+	p->expired_ms = wall;
+	if (now - swept >= SWEEP_MS) {
+		p->priority = JOB_PRIORITY_MAX + 1;
+		p->expired_ms = wall - (now - swept) - SLACK_MS;
+		swept = now;
+	}
+	w->from = p;
+}
+
+static bool work(struct ledger *l, size_t at_once, bool head, struct err *e)
+{
+	struct work w = {.most = at_once};
+	struct job_place place;
+	while (sys_mono_ms() < end_ms) {
+		choose_place(&w, &place, head);
+		if (!ledger_write(l, write_claim, &w, e) ||
+		    (w.n && !ledger_write(l, write_ends, &w, e)))
+			return false;
+		count((int64_t)w.n);
+		if (!w.n)
+			poll(NULL, 0, 5);
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = {0};
+	if (argc != 6)
+		return 2;
+	int64_t a = strtoll(argv[4], NULL, 10), b = strtoll(argv[5], NULL, 10);
+	struct ledger *l = ledger_open(argv[2], &e);
+	bool ok = l != NULL;
+	start_ms = sys_mono_ms();
+	end_ms = start_ms + strtoll(argv[3], NULL, 10) * 1000;
+	if (ok && strcmp(argv[1], "accept") == 0)
+		ok = accept_many(l, a, b < OPEN_MAX ? (int)b : OPEN_MAX);
+	else if (ok)
+		ok = work(l, (size_t)a, b != 0, &e);
+	ledger_close(l);
+	for (int64_t s = 0; ok && s < (end_ms - start_ms) / 1000 && s < 600; s++)
+		printf("%lld\n", (long long)seconds[s]);
+	if (!ok)
+		fprintf(stderr, "fleet: %s\n", e.text);
+	return ok ? 0 : 1;
+}

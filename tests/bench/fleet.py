@@ -1,0 +1,145 @@
+"""What the database bears: requests accepted and empty jobs worked on, on SQLite and on a private PostgreSQL that
+syncs, with 1, 2 and 4 workers, beside pgbench with the same statements; and the rate while somebody holds a snapshot."""
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+
+import postgres  # noqa: E402
+
+FLEET = os.path.join(ROOT, os.environ.get("AUTOS_BUILD", "build"), "bench", "fleet")
+DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+NEXT = [0]
+
+
+def start(*args):
+    return subprocess.Popen([FLEET, *map(str, args)], stdout=subprocess.PIPE, text=True)
+
+
+def rates(processes):
+    """By second, all processes together."""
+    outs = []
+    for p in processes:
+        out, _ = p.communicate()
+        assert p.returncode == 0, p.args
+        outs.append([int(n) for n in out.split()])
+    return [sum(second) for second in zip(*outs)]
+
+
+def first():
+    NEXT[0] += 3000000
+    return NEXT[0]
+
+
+def rate(processes):
+    return statistics.median(rates(processes)[1:])
+
+
+def accept(url, seconds, n, window):
+    return rate([start("accept", url, seconds, first(), window) for _ in range(n)])
+
+
+def work(url, seconds, n, at_once, backlog):
+    rates([start("accept", url, backlog, first(), 256)])
+    return rate([start("work", url, seconds, at_once, 0) for _ in range(n)])
+
+
+PGBENCH_ACCEPT = """
+\\set n random(1, 1000000000000)
+BEGIN;
+INSERT INTO process (number, created_ms, updated_ms) SELECT CAST(:n AS TEXT) || ':' || :client_id, 1, 1
+ WHERE NOT EXISTS (SELECT 1 FROM erasure WHERE number = 'x') ON CONFLICT (number) DO NOTHING RETURNING id AS p \\gset
+INSERT INTO job (process_id, state, relist, run_at_ms, created_ms, ready_ms, scope, priority, request_id, trace, last_event)
+ VALUES (:p, 'pending', 1, 1, 1, 1, 'documents', 0, '', '', 1) RETURNING id AS j \\gset
+INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 1, 'job', '', 'pending', 1);
+COMMIT;
+"""
+
+PGBENCH_WORK = """
+BEGIN;
+WITH found AS MATERIALIZED (SELECT id FROM job WHERE state = 'pending' AND run_at_ms <= 9
+ ORDER BY priority DESC, run_at_ms, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+ UPDATE job SET state = 'processing', owner = 'x', epoch = epoch + 1, lease_until_ms = 9, last_event = last_event + 1
+ WHERE id IN (SELECT id FROM found) RETURNING id AS j \\gset
+INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 2, 'job', '', 'processing', 1);
+COMMIT;
+BEGIN;
+SELECT relist, again FROM job WHERE id = :j AND state = 'processing' FOR NO KEY UPDATE;
+UPDATE job SET state = 'completed', outcome = 'empty', finished_ms = 1, owner = '', lease_until_ms = 0,
+ last_event = last_event + 1 WHERE id = :j AND state = 'processing';
+INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 3, 'done', '', 'completed', 1);
+COMMIT;
+"""
+
+
+def pgbench(cluster, database, script, seconds, clients):
+    with tempfile.NamedTemporaryFile("w", suffix=".sql", delete=False) as f:
+        f.write(script)
+    os.chmod(f.name, 0o644)
+    out = cluster.run("pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", f.name,
+                      "-d", cluster.url(database))
+    os.unlink(f.name)
+    return float(next(line for line in out.splitlines() if line.startswith("tps")).split()[2])
+
+
+def held(cluster, url, seconds):
+    """Two workers and a client at full speed; then the same while a snapshot is held."""
+    def both():
+        accepting = start("accept", url, seconds, first(), 64)
+        working = [start("work", url, seconds, 16, 0) for _ in range(2)]
+        rates([accepting])
+        return rates(working)
+
+    free = both()
+    holder = subprocess.Popen(cluster.command("psql", "-X", "-q", "-d", cluster.url("bench")), stdin=subprocess.PIPE, text=True,
+                              stdout=subprocess.DEVNULL, cwd=cluster.place)
+    holder.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id(); SELECT COUNT(*) FROM job;\n")
+    holder.stdin.flush()
+    during = both()
+    holder.stdin.write("COMMIT;\n")
+    holder.stdin.close()
+    holder.wait()
+    return free, during
+
+
+def main(seconds=6, held_seconds=60):
+    print("## Database\n\n| what | a second |\n|---|--:|")
+    work_dir = tempfile.mkdtemp(prefix="autos-bench-", dir=os.environ.get("TMPDIR", "/var/tmp"))
+    try:
+        url = f"sqlite:{work_dir}/autos.db"
+        for window in (1, 64, 256):
+            print(f"| SQLite: accepts, {window} at a time | {accept(url, seconds, 1, window):,.0f} |", flush=True)
+        for at_once in (1, 4, 64):
+            print(f"| SQLite: claim + end of empty jobs, {at_once} at once | {work(url, seconds, 1, at_once, 4):,.0f} |", flush=True)
+    finally:
+        shutil.rmtree(work_dir)
+    with postgres.Cluster(**DURABLE) as cluster:
+        cluster.sql("CREATE DATABASE bench")
+        url = cluster.url("bench")
+        for window in (1, 64, 256):
+            print(f"| PostgreSQL: accepts, {window} at a time | {accept(url, seconds, 1, window):,.0f} |", flush=True)
+        for n in (2, 4):
+            print(f"| PostgreSQL: accepts, {n} processes, 64 at a time each | {accept(url, seconds, n, 64):,.0f} |", flush=True)
+        for n in (1, 2, 4):
+            for at_once in (1, 4, 64):
+                figure = work(url, seconds, n, at_once, 6)
+                print(f"| PostgreSQL: claim + end of empty jobs, {n} workers, {at_once} at once | {figure:,.0f} |", flush=True)
+        for clients in (1, 8):
+            print(f"| pgbench: accepts, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_ACCEPT, seconds, clients):,.0f} |")
+            print(f"| pgbench: claim + end, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_WORK, seconds, clients):,.0f} |",
+                  flush=True)
+        cluster.sql("TRUNCATE process CASCADE", "bench")
+        free, during = held(cluster, url, held_seconds)
+        third = len(during) // 3
+        print(f"| two workers and a client at full speed | {statistics.mean(free[1:]):,.0f} |")
+        print(f"| the same while a snapshot is held for {held_seconds} s | {statistics.mean(during[1:]):,.0f} |")
+        print(f"| ... its first and its last third | {statistics.mean(during[:third]):,.0f}, {statistics.mean(during[-third:]):,.0f} |")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

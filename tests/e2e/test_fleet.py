@@ -1,0 +1,384 @@
+"""Several processes on one PostgreSQL: they hear of each other, share the portal's quota, and any of them may
+die, freeze or lose the database at any moment."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import databases
+import fleet
+import lib
+import postgres
+import pytest
+
+KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
+RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
+
+
+@pytest.fixture
+def make_cluster():
+    """PostgreSQL servers of the test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*args, **settings):
+            cluster = postgres.Cluster(*args, **settings)
+            stack.callback(cluster.remove)
+            return cluster.start()
+
+        yield make
+
+
+@pytest.fixture
+def make_fleet(place, make_cluster):
+    with contextlib.ExitStack() as stack:
+
+        def make(sim, base=None, net=None, tablespace="", **settings):
+            database = databases.Postgres(base or databases.Server.url(), tablespace and f"TABLESPACE {tablespace}")
+            stack.callback(database.close)
+            f = fleet.Fleet(place, sim, database, net, **settings)
+            stack.callback(f.stop)
+            return f
+
+        yield make
+
+
+@pytest.fixture
+def net():
+    if not fleet.may_make_networks():
+        yield None  # the same on the loopback interface
+        return
+    n = fleet.Net()
+    yield n
+    n.close()
+
+
+def plain(sim, n):
+    return [c["number"] for c in sim.cases("?papers=0") if c["oddity"] == "plain"][:n]
+
+
+# ---- They hear of each other ----
+
+
+def test_roles(make_sim, make_fleet):
+    """What is asked of one process is done by another and told by a third."""
+    sim = make_sim("--cases", 3, "--documents", 6, "--size", 2000)
+    f = make_fleet(sim)
+    first, second, worker = f.add("api1", "api"), f.add("api2", "api"), f.add("worker1", "worker")
+    number = plain(sim, 1)[0]
+    job = first.post(first.path(number, "jobs")).json["job_id"]
+    with second.events(second.path(number, "events")) as stream:
+        events = list(stream)
+    assert "completed" in str(events[-1].data), events[-1]
+    assert second.status(number)["status"] == first.status(number)["status"] == "completed"
+    assert second.get(f"/api/v1/jobs/{job}").json["status"] == "completed"
+    # Whoever only works says that it lives, and answers nobody else.
+    assert worker.get("/readyz", key=None).json["status"] == "ready"
+    assert worker.call("GET", "/livez", key=None).status == 200
+    c = worker.connect()
+    with contextlib.closing(c):
+        c.request("GET", worker.path(number, "status"), headers=worker.key_header("user"))
+        assert c.getresponse().status == 404
+    assert {c["name"]: c["ok"] for c in first.get("/readyz", key=None).json["checks"]}["worker"]
+    f.check(10)
+
+
+def test_waiting_elsewhere(make_sim, make_fleet):
+    """A request that waits at one process is answered by what another one did, long before its time."""
+    sim = make_sim("--cases", 2, "--documents", 4, "--size", 2000, script="list delay=700\n")
+    f = make_fleet(sim, portal_timeout="20s")
+    first, second = f.add("api1", "api"), f.add("api2", "api")
+    f.add("worker1", "worker")
+    number = plain(sim, 1)[0]
+    first.post(first.path(number, "jobs"))
+    began = time.monotonic()
+    answer = second.get(second.path(number), headers={"Prefer": "wait=50"})
+    assert answer.status in (200, 202) and time.monotonic() - began < 40
+    second.finished(number)
+    # A key that is revoked at one is refused at the other.
+    users = {u["username"]: u["id"] for u in first.get("/api/v1/users", key="admin").json}
+    made = first.post(f"/api/v1/users/{users['user-of-tests']}/keys", {"label": "x"}, key="admin").json
+    key = made["api_key"]
+    lib.until(lambda: second.get("/api/v1/users/me", key=key).status == 200, "the new key", every=0.05)
+    assert first.call("DELETE", f"/api/v1/users/{users['user-of-tests']}/keys/{made['key']['id']}",
+                      key="admin").status in (200, 204)
+    lib.until(lambda: second.get("/api/v1/users/me", key=key).status == 401, "the end of the key", every=0.05)
+
+
+# ---- They share the portal's quota ----
+
+
+def test_quota_of_five(make_sim, make_fleet):
+    """Five workers never ask more at once than the quota of one, keep the pace together, and all get a part."""
+    sim = make_sim("--cases", 12, "--documents", 30, "--size", 3000, "--latency", 20)
+    f = make_fleet(sim, portal_parallel=4, portal_parallel_max=6, portal_pace="150ms", lease_time="4s")
+    client = f.add("api1", "api")
+    for i in range(5):
+        f.add(f"worker{i}", "worker")
+    for number in plain(sim, 12):
+        client.post(client.path(number, "jobs"))
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=180, every=0.1)
+    stats = f.check(6)
+    assert stats["min_list_gap_ms"] >= 150, stats
+    assert len(f.rows("SELECT DISTINCT owner FROM quota_share WHERE granted >= 0")) == 5
+
+
+def test_a_429_pauses_all(make_sim, make_fleet):
+    """One 429 with Retry-After, seen by one worker: all of them are silent until it is over."""
+    sim = make_sim("--cases", 8, "--documents", 40, "--size", 3000, "--latency", 30,
+                   script="binario calls=40 status=429 retry-after=3\n")
+    f = make_fleet(sim, portal_parallel=6, portal_parallel_max=6, lease_time="4s", portal_pause_max="5s")
+    client = f.add("api1", "api")
+    for i in range(3):
+        f.add(f"worker{i}", "worker")
+    for number in plain(sim, 8):
+        client.post(client.path(number, "jobs"))
+    lib.until(lambda: f.one("SELECT COALESCE(MAX(paused_until_ms), 0) FROM quota"), "the pause", every=0.01)
+    lib.until(lambda: sim.stats()["parallel"]["total"] == 0, "what was in flight", every=0.01)
+    asked, until = sim.calls(), time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert sim.calls() == asked
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
+    f.check(6)
+
+
+# ---- They die ----
+
+
+def test_rescue(make_sim, make_fleet):
+    """The cases of a killed worker run elsewhere within 15 s, with the lease of the defaults."""
+    sim = make_sim("--cases", 3 * RESCUES, "--documents", 200, "--size", 3000, "--latency", 40)
+    f = make_fleet(sim, lease_time="12s", portal_pace="0")
+    client, workers = f.add("api1", "api"), [f.add("worker1", "worker"), f.add("worker2", "worker", start=False)]
+    numbers, took = plain(sim, 3 * RESCUES), []
+    held = "SELECT id, epoch, owner FROM job WHERE state = 'processing'"
+    for i in range(RESCUES):
+        for number in numbers[3 * i:3 * i + 3]:
+            client.post(client.path(number, "jobs"))
+        lib.until(lambda: len(f.rows(held)) == 3, "leases")
+        time.sleep(random.uniform(0, 4) if RESCUES > 1 else 0)
+        before = {r["id"]: r["epoch"] for r in f.rows(held)}
+        victim, heir = workers
+        heir.begin()
+        victim.kill()
+        killed = time.monotonic()
+        lib.until(lambda: all(r["epoch"] > before.get(r["id"], 0) for r in f.rows(held)), "a rescue", every=0.05)
+        took.append(time.monotonic() - killed)
+        workers.reverse()
+        lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
+    took.sort()
+    print(f"{RESCUES} rescues: median {took[len(took) // 2]:.1f} s, longest {took[-1]:.1f} s")
+    assert took[int(0.99 * (len(took) - 1))] <= 15, took
+    f.check(10)
+
+
+class Clients(threading.Thread):
+    """Asks for one case after the other at whichever process answers, until it was accepted."""
+
+    def __init__(self, f, numbers):
+        super().__init__(daemon=True)
+        self.f, self.numbers, self.accepted, self.failed = f, numbers, [], None
+
+    def run(self):
+        try:
+            for number in self.numbers:
+                self.ask(number)
+                time.sleep(0.05)
+        except Exception as e:  # noqa: BLE001
+            self.failed = e
+
+    def ask(self, number):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            node = random.choice([n for name, n in self.f.nodes.items() if name.startswith("api")])
+            with contextlib.suppress(OSError, fleet.api.http.client.HTTPException):
+                c = fleet.api.http.client.HTTPConnection(node.host, node.port or 1, timeout=5)
+                with contextlib.closing(c):
+                    c.request("POST", node.path(number, "jobs"), body="{}", headers={
+                        **node.key_header("user"), "Content-Type": "application/json"})
+                    status = c.getresponse().status
+                if status in (200, 202):
+                    self.accepted.append(number)
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"{number} was never accepted")
+
+
+def disturb(f, rng, net):
+    """One blow to one process. The longest lasts longer than a lease."""
+    name = rng.choice(sorted(f.nodes))
+    node = f.nodes[name]
+    what = rng.choice(["kill", "kill", "freeze", "cut" if net else "kill"])
+    if what == "kill":
+        node.kill()
+        time.sleep(rng.uniform(0, 0.5))
+        node.begin()
+    elif what == "freeze":
+        node.suspend()
+        time.sleep(rng.uniform(2.2, 3.5))  # the lease is 2 s
+        node.resume()
+    else:
+        node.cut()
+        time.sleep(rng.uniform(0.5, 4))
+        node.heal()
+    return what
+
+
+def test_storm(net, make_sim, make_fleet, make_cluster):
+    """Three workers, two that answer: blows at random moments; in the end every accepted case is there, whole."""
+    rng = random.Random(int(os.environ.get("AUTOS_SEED", "7")))
+    address = net.address if net else "127.0.0.1"
+    cases = max(24, KILLS)
+    sim = make_sim("--listen", f"{address}:0", "--cases", cases, "--documents", 8, "--size", 3000, "--latency", 15)
+    cluster = make_cluster(listen=address)
+    base = f"postgres://postgres@{address}:{cluster.port}/postgres?tcp_user_timeout=2000"
+    f = make_fleet(sim, base, net, drain_time="1s")
+    for name, role in (("api1", "api"), ("worker1", "worker"), ("worker2", "worker"), ("api2", "api"),
+                       ("worker3", "worker")):
+        f.add(name, role)
+    numbers = plain(sim, cases)
+    clients = Clients(f, numbers)
+    clients.start()
+    blows = [disturb(f, rng, net) for _ in range(KILLS) if not time.sleep(rng.uniform(0.05, 0.6))]
+    clients.join(300)
+    assert clients.failed is None and sorted(clients.accepted) == sorted(numbers), clients.failed
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=240, every=0.2)
+    assert f.one("SELECT COUNT(*) FROM job WHERE state <> 'completed'") == 0, blows
+    for number in numbers:
+        expected = sum(len(p["ids"]) > 0 for p in sim.case(number)["papers"])
+        assert f.one("SELECT COUNT(*) FROM document d JOIN process p ON p.id = d.process_id WHERE p.number = ?"
+                     " AND d.state = 'available'", lib.digits(number)) == expected
+    f.check(10)
+
+
+# ---- The database fails ----
+
+
+def test_database_restarts(make_sim, make_fleet, make_cluster):
+    """It is restarted, then all its connections are ended again and again: nothing is lost, nobody helps."""
+    sim = make_sim("--cases", 10, "--documents", 20, "--size", 3000, "--latency", 10)
+    cluster = make_cluster()
+    f = make_fleet(sim, cluster.url())
+    f.add("api1", "api")
+    f.add("worker1", "worker")
+    f.add("worker2", "worker")
+    numbers = plain(sim, 10)
+    clients = Clients(f, numbers)
+    clients.start()
+    time.sleep(0.5)
+    cluster.stop()
+    cluster.start()
+    for _ in range(10):
+        cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'autos'")
+        time.sleep(0.2)
+    cluster.stop(signal.SIGQUIT)  # as a crash: unlogged tables are emptied
+    cluster.start()
+    clients.join(120)
+    assert clients.failed is None, clients.failed
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=180, every=0.2)
+    assert f.one("SELECT COUNT(*) FROM job WHERE state = 'completed'") == 10
+    f.check(10)
+
+
+def test_no_connection_left(make_sim, make_fleet, make_cluster):
+    """Others have all connections: one clear line, and work goes on when there are some again."""
+    sim = make_sim("--cases", 3, "--documents", 4, "--size", 2000)
+    cluster = make_cluster(max_connections="20", superuser_reserved_connections="0")
+    f = make_fleet(sim, cluster.url())
+    node = f.add("all1", "all")
+    taken = []
+    with contextlib.suppress(databases.psycopg2.OperationalError):
+        while True:
+            taken.append(databases.Connection(cluster.url()))
+    other = lib.Autos(f.place, sim, store=f.store, database=f.database)
+    refused = other.run("status", plain(sim, 1)[0])
+    assert refused.status == 1 and len(refused.err.splitlines()) == 1 and "too many clients" in refused.err
+    taken.pop().close()
+    for c in taken:
+        c.close()
+    number = plain(sim, 1)[0]
+    lib.until(lambda: node.post(node.path(number, "jobs")).status in (200, 202), "an answer", every=0.1)
+    node.finished(number)
+
+
+@pytest.fixture
+def small_disk(place):
+    """A file system of its own, of 32 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    path = place / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=0777", "none", path], check=True)
+    place.chmod(0o755)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_disk_full(small_disk, make_sim, make_fleet, make_cluster):
+    """The database's disk is full: 503 with one clear line in the log, and all is well once there is room."""
+    sim = make_sim("--cases", 300, "--documents", 4, "--size", 2000)
+    cluster = make_cluster()
+    space = small_disk / "space"
+    space.mkdir(mode=0o700)
+    if cluster.user:
+        os.chown(space, cluster.user.pw_uid, cluster.user.pw_gid)
+    cluster.sql(f"CREATE TABLESPACE small LOCATION '{space}'")
+    f = make_fleet(sim, cluster.url(), tablespace="small")
+    client = f.add("api1", "api")
+    numbers = plain(sim, 300)
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as b:
+        while b.write(bytes(4096)):
+            pass
+    accepted = []
+    for number in numbers:
+        answer = client.post(client.path(number, "jobs"))
+        if answer.status == 503:
+            assert answer.problem == "database-unavailable"
+            break
+        accepted.append(number)
+    else:
+        raise AssertionError("the disk was never full")
+    assert "the disk is full" in client.stderr()
+    ballast.unlink()
+    lib.until(lambda: client.post(client.path(numbers[-1], "jobs")).status in (200, 202), "room", every=0.1)
+    f.add("worker1", "worker")
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=180, every=0.2)
+    assert f.one("SELECT COUNT(*) FROM job WHERE state = 'completed'") == len(accepted) + 1
+    f.check(10)
+
+
+def test_primary_dies(make_sim, make_fleet, make_cluster):
+    """Synchronous replication, the primary killed, the standby promoted: the service goes on within 10 s, and
+    what was accepted is there."""
+    sim = make_sim("--cases", 30, "--documents", 4, "--size", 2000)
+    primary = make_cluster()
+    standby = make_cluster(primary=primary)
+    primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+    primary.sql("SELECT pg_reload_conf()")
+    lib.until(lambda: "sync" in primary.sql("SELECT sync_state FROM pg_stat_replication"), "the standby")
+    base = (f"postgres://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
+            "?connect_timeout=2&tcp_user_timeout=2000")
+    f = make_fleet(sim, base)
+    f.add("api1", "api")
+    f.add("api2", "api")
+    f.add("worker1", "worker")
+    clients = Clients(f, plain(sim, 30))
+    clients.start()
+    lib.until(lambda: len(clients.accepted) >= 5, "some requests")
+    primary.stop(signal.SIGKILL)
+    before = len(clients.accepted)
+    standby.promote()
+    standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+    standby.sql("SELECT pg_reload_conf()")
+    promoted = time.monotonic()
+    lib.until(lambda: len(clients.accepted) > before + 1, "service again", every=0.01)
+    assert time.monotonic() - promoted <= 10
+    clients.join(120)
+    assert clients.failed is None, clients.failed
+    lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.2)
+    assert f.one("SELECT COUNT(*) FROM job WHERE state = 'completed'") == 30
+    f.check(10)

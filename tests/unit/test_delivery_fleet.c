@@ -1,0 +1,373 @@
+/*
+ * Deliveries where several processes write: nothing is missed, nothing is leased twice, nobody
+ * waits for another one's leases, and whatever is written may be written again. Runs where
+ * AUTOS_TEST_POSTGRES names a server; what may be run again is shown on both.
+ */
+#include "delivery.h"
+
+#include "jobs.h"
+#include "webhook_secret.h"
+
+#include <pthread.h>
+
+#define URL "https://hooks.example.org/"
+
+static const struct delivery_limits limits = {.target_parallel = 2,
+					      .target_ahead = 4,
+					      .pause_after = 3,
+					      .pause_ms = 1000,
+					      .pause_max_ms = 3000};
+
+enum { ROOM = 16 };
+
+struct turn {
+	struct delivery_turn t;
+	struct delivery_lease leases[ROOM];
+};
+
+struct pair {
+	struct room *a; /* see jobs.h */
+	struct db *b;
+};
+
+static int setup_pair(void **state)
+{
+	struct pair *p = xcalloc(1, sizeof *p);
+	struct err e;
+	assert_int_equal(setup((void **)&p->a), 0);
+	p->b = db_open(p->a->url, DB_WRITE, &e);
+	assert_non_null(p->b);
+	*state = p;
+	return 0;
+}
+
+static int teardown_pair(void **state)
+{
+	struct pair *p = *state;
+	db_close(p->b);
+	teardown((void **)&p->a);
+	xfree(p);
+	return 0;
+}
+
+static void prepare(struct turn *x, const char *owner, int64_t now)
+{
+	*x = (struct turn){.t = {.limits = &limits,
+				 .owner = owner,
+				 .now_ms = now,
+				 .lease_ms = 1000,
+				 .rescue = true,
+				 .room = ROOM,
+				 .room_proven = ROOM,
+				 .room_unproven = ROOM}};
+	x->t.leases = x->leases;
+}
+
+/* Inside the transaction that is open. */
+static void go(struct db *db, struct turn *x)
+{
+	struct err e = {0};
+	if (!delivery_turn(db, &x->t, &e))
+		fail_msg("%s", e.text);
+}
+
+static void release(struct turn *x)
+{
+	for (size_t i = 0; i < x->t.nleases; i++)
+		delivery_lease_release(&x->leases[i]);
+	x->t.nleases = 0;
+}
+
+static void begin(struct db *db)
+{
+	struct err e;
+	assert_true(db_begin(db, &e));
+}
+
+static void commit(struct db *db)
+{
+	struct err e = {0};
+	if (!db_commit(db, &e))
+		fail_msg("%s", e.text);
+}
+
+/* A job with n webhooks, claimed. */
+static struct job_lease started(struct db *db, const char *number, size_t n)
+{
+	struct err e = {0};
+	struct job_ticket t;
+	for (size_t i = 0; i < n; i++) {
+		char url[64];
+		snprintf(url, sizeof url, URL "%zu", i);
+		assert_true(STEP(db, job_request(db,
+						 &(struct job_ask){.number = number,
+								   .relist = true,
+								   .now_ms = 1000,
+								   .webhook_url = url,
+								   .user_id = 7},
+						 &t, &e)));
+	}
+	return claim(db, t.job_id, 1000);
+}
+
+static void ended(struct db *db, const struct job_lease *l)
+{
+	struct err e = {0};
+	bool over;
+	if (!job_finish(db, l, OUTCOME_NOT_FOUND, "no such case", 2000, &over, &e))
+		fail_msg("%s", e.text);
+}
+
+static int64_t number_of(struct db *db, const char *sql)
+{
+	struct db_rows r;
+	struct err e;
+	assert_true(db_exec(db, &r, &e, sql));
+	int64_t n = db_int(&r, 0, 0);
+	db_rows_release(&r);
+	return n;
+}
+
+/* ---- Two processes ---- */
+
+/* A job ends while another process finds that its target has nothing to do. */
+static void test_no_end_is_missed(void **state)
+{
+	struct pair *p = *state;
+	struct turn x;
+	struct job_lease l = started(p->a->db, NUMBER, 1), other = started(p->a->db, OTHER, 1);
+	begin(p->a->db);
+	ended(p->a->db, &l);
+	commit(p->a->db);
+	begin(p->b);
+	ended(p->b, &other);
+	prepare(&x, "me", 3000);
+	begin(p->a->db); /* does not wait for the end that is not committed */
+	go(p->a->db, &x);
+	commit(p->a->db);
+	assert_int_equal(x.t.nleases, 1);
+	struct delivery_result done = {.lease = &x.leases[0],
+				       .verdict = {.class = WEBHOOK_OK, .fate = WEBHOOK_DELIVERED},
+				       .address = "",
+				       .answer = ""};
+	struct turn y;
+	prepare(&y, "me", 3100);
+	y.t.results = &done;
+	y.t.nresults = 1;
+	begin(p->a->db);
+	go(p->a->db, &y);
+	commit(p->a->db);
+	assert_int_equal(y.t.nleases, 0);
+	assert_true(y.t.due_ms == DELIVERY_NEVER);
+	commit(p->b);
+	struct turn z;
+	prepare(&z, "me", 3200);
+	begin(p->a->db);
+	go(p->a->db, &z);
+	commit(p->a->db);
+	assert_int_equal(z.t.nleases, 1);
+	assert_int_equal(z.leases[0].job_id, other.job_id);
+	release(&x);
+	release(&z);
+}
+
+/* Two turns at the same time: the second passes over what the first has, and the limit of a target
+ * is one for both. */
+static void test_a_limit_for_all(void **state)
+{
+	struct pair *p = *state;
+	struct turn x, y, z;
+	struct job_lease l = started(p->a->db, NUMBER, 5);
+	begin(p->a->db);
+	ended(p->a->db, &l);
+	commit(p->a->db);
+	prepare(&x, "one", 1500); /* they are heard of, and nothing is due */
+	begin(p->a->db);
+	go(p->a->db, &x);
+	commit(p->a->db);
+	assert_int_equal(x.t.nleases, 0);
+	prepare(&x, "one", 3000);
+	prepare(&y, "two", 3000);
+	begin(p->a->db);
+	begin(p->b);
+	go(p->a->db, &x);
+	go(p->b, &y);
+	assert_int_equal(x.t.nleases, 2);
+	assert_int_equal(y.t.nleases, 0);
+	assert_int_equal(y.t.due_ms, 2000); /* it looks again */
+	commit(p->a->db);
+	commit(p->b);
+	prepare(&z, "two", 3001);
+	begin(p->b);
+	go(p->b, &z);
+	commit(p->b);
+	assert_int_equal(z.t.nleases, 0);
+	assert_true(z.t.due_ms == DELIVERY_NEVER);
+	/* The first is gone: its leases end, and the second has them, with the same ids. */
+	prepare(&z, "two", 4001);
+	begin(p->b);
+	go(p->b, &z);
+	commit(p->b);
+	assert_int_equal(z.t.nleases, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(z.leases[i].event_id, x.leases[i].event_id);
+		assert_int_equal(z.leases[i].epoch, x.leases[i].epoch + 1);
+	}
+	release(&x);
+	release(&z);
+}
+
+static void *ends(void *arg)
+{
+	void **a = arg;
+	ended(a[0], a[1]);
+	commit(a[0]);
+	return NULL;
+}
+
+/* Two processes need a secret of the same user for the first time. */
+static void test_one_secret_of_a_kind(void **state)
+{
+	struct pair *p = *state;
+	pthread_t thread;
+	struct job_lease l = started(p->a->db, NUMBER, 1), other = started(p->a->db, OTHER, 1);
+	begin(p->a->db);
+	begin(p->b);
+	ended(p->a->db, &l);
+	void *args[] = {p->b, &other};
+	assert_int_equal(pthread_create(&thread, NULL, ends, args), 0); /* waits for the commit */
+	commit(p->a->db);
+	pthread_join(thread, NULL);
+	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM webhook_secret"), 2);
+	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM webhook_target"), 1);
+	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 2);
+}
+
+/* Several sweep at once: none waits, none takes what another one has. */
+static void test_sweeps_beside(void **state)
+{
+	struct pair *p = *state;
+	struct err e = {0};
+	size_t n = 9;
+	struct job_lease l = started(p->a->db, NUMBER, 3);
+	begin(p->a->db);
+	ended(p->a->db, &l);
+	commit(p->a->db);
+	assert_true(
+		db_exec(p->a->db, NULL, &e, "UPDATE webhook_target SET paused_until_ms = 9001"));
+	begin(p->a->db);
+	begin(p->b);
+	assert_true(delivery_sweep(p->a->db, 5000, 0, 9000, &n, &e));
+	assert_int_equal(n, 3);
+	assert_true(delivery_sweep(p->b, 5000, 0, 9000, &n, &e));
+	assert_int_equal(n, 0);
+	commit(p->b);
+	commit(p->a->db);
+	begin(p->a->db);
+	begin(p->b);
+	assert_true(delivery_sweep(p->a->db, 0, 9001, 9500, &n, &e));
+	assert_int_equal(n, 3);
+	assert_true(delivery_sweep(p->b, 0, 9001, 9500, &n, &e));
+	assert_int_equal(n, 0);
+	commit(p->b);
+	commit(p->a->db);
+	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 0);
+}
+
+/* ---- Again ---- */
+
+/* A turn whose transaction was undone is run again with what it got, and gives the same. */
+static void test_a_turn_again(void **state)
+{
+	struct room *r = *state;
+	struct turn x, y;
+	struct job_lease l = started(r->db, NUMBER, 3);
+	begin(r->db);
+	ended(r->db, &l);
+	commit(r->db);
+	prepare(&x, "me", 3000);
+	for (int i = 0; i < 3; i++) {
+		begin(r->db);
+		go(r->db, &x);
+		assert_int_equal(x.t.nleases, 2);
+		assert_int_equal(x.leases[0].epoch, 1);
+		if (i < 2)
+			db_rollback(r->db);
+		else
+			commit(r->db);
+	}
+	struct delivery_result bad = {
+		.lease = &x.leases[0],
+		.verdict = {.class = WEBHOOK_HTTP, .fate = WEBHOOK_AGAIN, .wait_ms = 50},
+		.address = "",
+		.answer = "",
+		.stale = true,
+		.paused = true};
+	prepare(&y, "me", 3100);
+	y.t.results = &bad;
+	y.t.nresults = 1;
+	for (int i = 0; i < 3; i++) {
+		begin(r->db);
+		go(r->db, &y);
+		assert_false(bad.stale || bad.paused);
+		assert_int_equal(bad.next_ms, 3150);
+		assert_int_equal(y.t.nleases, 1);
+		if (i < 2)
+			db_rollback(r->db);
+		else
+			commit(r->db);
+	}
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 1);
+	assert_int_equal(number_of(r->db, "SELECT SUM(attempts) FROM delivery"), 1);
+	release(&x);
+	release(&y);
+}
+
+static void test_others_again(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	char text[WEBHOOK_KEY_TEXT];
+	int64_t id, until;
+	size_t n;
+	struct job_lease l = started(r->db, NUMBER, 2);
+	begin(r->db);
+	ended(r->db, &l);
+	db_rollback(r->db);
+	begin(r->db);
+	ended(r->db, &l);
+	assert_true(db_exec(r->db, NULL, &e, "UPDATE delivery SET state = 'failed', ended_ms = 5"));
+	commit(r->db);
+	for (int i = 0; i < 2; i++) {
+		begin(r->db);
+		assert_true(delivery_failed_again(r->db, 0, -1, 10, 6000, &n, &e));
+		assert_int_equal(n, 2);
+		assert_true(webhook_secret_rotate(r->db, 7, WEBHOOK_HMAC, 6000, 100, &id, text,
+						  &until, &e));
+		assert_true(id > 0 && *text && until == 0);
+		if (i)
+			commit(r->db);
+		else
+			db_rollback(r->db);
+	}
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM webhook_secret"), 3);
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery WHERE state = 'pending'"),
+			 2);
+}
+
+int main(void)
+{
+#define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
+	const struct CMUnitTest pairs[] = {
+		TEST_PAIR(test_no_end_is_missed),
+		TEST_PAIR(test_a_limit_for_all),
+		TEST_PAIR(test_one_secret_of_a_kind),
+		TEST_PAIR(test_sweeps_beside),
+	};
+	const struct CMUnitTest again[] = {
+		cmocka_unit_test_setup_teardown(test_a_turn_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_again, setup, teardown),
+	};
+	int failed = database_run(again);
+	return failed + (database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0);
+}

@@ -1,0 +1,609 @@
+/*
+ * What processes on one PostgreSQL share: news, offices, dead ones' belongings, the portal's quota;
+ * and an installation that moves from one database to another. Runs where AUTOS_TEST_POSTGRES names
+ * a server; the move from SQLite to SQLite everywhere.
+ */
+#include "change.h"
+#include "copy.h"
+#include "fleet.h"
+#include "quota.h"
+
+#include "jobs.h"
+
+#include <poll.h>
+
+struct pair {
+	struct room *a; /* see jobs.h */
+	struct db *b;
+};
+
+static int setup_pair(void **state)
+{
+	struct pair *p = xcalloc(1, sizeof *p);
+	struct err e;
+	assert_int_equal(setup((void **)&p->a), 0);
+	p->b = db_open(p->a->url, DB_WRITE, &e);
+	assert_non_null(p->b);
+	*state = p;
+	return 0;
+}
+
+static int teardown_pair(void **state)
+{
+	struct pair *p = *state;
+	db_close(p->b);
+	teardown((void **)&p->a);
+	xfree(p);
+	return 0;
+}
+
+static int64_t number(struct db *db, const char *sql)
+{
+	struct db_rows r;
+	struct err e = {0};
+	if (!db_run(db, sql, NULL, 0, &r, &e))
+		fail_msg("%s: %s", sql, e.text);
+	int64_t n = r.rows ? db_int(&r, 0, 0) : -1;
+	db_rows_release(&r);
+	return n;
+}
+
+/* ---- News ---- */
+
+static void write_note(struct db *db, const char *owner, int64_t process, bool commit)
+{
+	struct err e;
+	assert_true(db->in_transaction || db_begin(db, &e));
+	db_note(db, (struct db_note){NOTE_CHANGED, process, 7});
+	assert_true(change_write(db, owner, sys_wall_ms(), &e));
+	if (commit)
+		assert_true(db_commit(db, &e));
+}
+
+/* Reads until this case was told of, or once; never of another process's case than these. While
+ * anybody writes on the server, what was told already may be told again. */
+static void reads(struct db *db, struct change_place *at, int64_t want, int64_t most)
+{
+	struct db_note *notes;
+	struct err e;
+	size_t n;
+	bool seen = false;
+	assert_true(change_read(db, at, "reader", &notes, &n, &e));
+	for (size_t i = 0; i < n; i++) {
+		assert_in_range(notes[i].process_id, 1, most);
+		assert_int_equal(notes[i].kind, NOTE_CHANGED);
+		assert_int_equal(notes[i].job_id, 7);
+		seen = seen || notes[i].process_id == want;
+	}
+	xfree(notes);
+	assert_true(seen || !want);
+}
+
+static void test_changes(void **state)
+{
+	struct pair *p = *state;
+	struct change_place at = {0};
+	write_note(p->a->db, "reader", 99, true); /* our own is no news */
+	reads(p->b, &at, 0, 1);
+	write_note(p->a->db, "writer", 2, true);
+	write_note(p->a->db, "reader", 99, true);
+	reads(p->b, &at, 2, 2);
+	reads(p->b, &at, 0, 2);
+	write_note(p->a->db, "writer", 1, true);
+	reads(p->b, &at, 1, 2);
+}
+
+/* A transaction that began first and is committed last is not missed. */
+static void test_late_commit(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct change_place at = {0};
+	struct db *late = db_open(p->a->url, DB_WRITE, &e);
+	reads(p->b, &at, 0, 1);
+	write_note(late, "writer", 1, false);
+	write_note(p->a->db, "writer", 2, true);
+	reads(p->b, &at, 2, 2);
+	write_note(p->a->db, "writer", 3, true);
+	reads(p->b, &at, 3, 3);
+	assert_true(db_commit(late, &e));
+	reads(p->b, &at, 1, 3);
+	db_close(late);
+}
+
+static void test_trim(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	write_note(p->a->db, "writer", 1, true);
+	assert_true(change_trim(p->b, sys_wall_ms() - 60000, &e));
+	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM change"), 1);
+	assert_true(change_trim(p->b, sys_wall_ms() + 1, &e));
+	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM change"), 0);
+}
+
+/* ---- Offices and the dead ---- */
+
+static void test_office(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	bool led;
+	assert_true(fleet_lead(p->a->db, "upkeep", "a", 1000, 2000, &led, &e) && led);
+	assert_true(fleet_lead(p->b, "upkeep", "b", 1500, 2500, &led, &e));
+	assert_false(led);
+	assert_true(fleet_lead(p->a->db, "upkeep", "a", 1900, 2900, &led, &e) && led);
+	assert_true(fleet_lead(p->b, "upkeep", "b", 2899, 3500, &led, &e));
+	assert_false(led);
+	assert_true(fleet_lead(p->b, "upkeep", "b", 2900, 3900, &led, &e) && led);
+	assert_true(fleet_lead(p->a->db, "upkeep", "a", 3000, 4000, &led, &e));
+	assert_false(led);
+	assert_true(fleet_leave(p->b, "b", &e));
+	assert_true(fleet_lead(p->a->db, "upkeep", "a", 3000, 4000, &led, &e) && led);
+}
+
+/* A cancelled job of a dead worker lets its case go; that of a living one does not. */
+static void test_sweep(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_lease l = claim(p->a->db, request(p->a->db, NUMBER).job_id, 1000);
+	assert_true(fleet_beat(p->b, "me", "worker", 1000, 5000, &e));
+	assert_true(STEP(p->a->db, job_cancel(p->a->db, l.job_id, 2000, &e)));
+	assert_true(fleet_sweep(p->b, 4000, &e));
+	assert_false(STEP(p->a->db, job_erase(p->a->db, NUMBER, 4000, &e)));
+	assert_error(&e, ERR_BUSY);
+	assert_true(fleet_sweep(p->b, 5000, &e));
+	assert_true(STEP(p->a->db, job_erase(p->a->db, NUMBER, 5000, &e)));
+	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM node"), 1);
+	assert_true(fleet_sweep(p->b, 70000, &e));
+	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM node"), 0);
+	struct db_rows r;
+	assert_true(fleet_erasures(p->b, 5000, &r, &e));
+	assert_int_equal(r.rows, 0);
+	db_rows_release(&r);
+	assert_true(fleet_erasures(p->b, 5001, &r, &e));
+	assert_int_equal(r.rows, 1);
+	assert_string_equal(db_text(&r, 0, 0), NUMBER);
+	db_rows_release(&r);
+}
+
+/* Dead rows are counted and removed; who keeps them is named. */
+static void test_health(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct fleet_health h;
+	struct db_rows r = {0};
+	struct db *holder = db_open(p->a->url, DB_READ, &e);
+	assert_true(db_run_once(p->a->db,
+				"INSERT INTO secret (name, value) SELECT CAST(n AS TEXT), 'x' FROM"
+				" generate_series(1, 3000) AS n",
+				&e));
+	assert_true(db_begin(holder, &e));
+	assert_int_equal(number(holder, "SELECT COUNT(*) FROM secret"), 3000);
+	assert_true(db_run_once(p->a->db, "DELETE FROM secret", &e));
+	assert_true(db_run_once(p->a->db, "SELECT pg_stat_force_next_flush()", &e));
+	for (int i = 0; i < 600; i++) {
+		db_rows_release(&r);
+		assert_true(fleet_stale_tables(p->b, &r, &e));
+		if (r.rows)
+			break;
+		poll(NULL, 0, 100);
+	}
+	assert_int_equal(r.rows, 1);
+	assert_non_null(strstr(db_text(&r, 0, 0), ".secret"));
+	assert_true(fleet_health(p->b, &h, &e));
+	assert_true(h.dead_rows >= 3000);
+	assert_true(h.oldest_xmin >= 1);
+	assert_non_null(strstr(h.holder, "session autos"));
+	db_rollback(holder);
+	assert_true(fleet_vacuum(p->b, db_text(&r, 0, 0), &e));
+	db_rows_release(&r);
+	db_close(holder);
+}
+
+/* ---- Claims beside each other ---- */
+
+/* Two that claim at the same moment get different jobs, and none waits for the other. */
+static void test_claims_beside(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_lease one[4], two[4];
+	char numbers[6][21];
+	for (int i = 0; i < 6; i++) {
+		snprintf(numbers[i], sizeof numbers[i], "%020d", i + 1);
+		request(p->a->db, numbers[i]);
+	}
+	size_t n = 4, m = 4;
+	assert_true(db_begin(p->a->db, &e) && db_begin(p->b, &e));
+	assert_true(job_claim_ready(p->a->db, "a", 5000, LEASE, NULL, one, &n, &e));
+	assert_true(job_claim_ready(p->b, "b", 5000, LEASE, NULL, two, &m, &e));
+	assert_int_equal(n, 4);
+	assert_int_equal(m, 2);
+	assert_true(db_commit(p->b, &e) && db_commit(p->a->db, &e));
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < m; k++)
+			assert_int_not_equal(one[i].job_id, two[k].job_id);
+	check_events(p->b);
+}
+
+/* A look that begins behind the head sees what is urgent and what is new; the others, a whole one.
+ */
+static void test_claim_from(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_lease l[8];
+	static const struct {
+		int priority;
+		int64_t at;
+	} jobs[] = {{0, 1000}, {0, 3000}, {5, 500}, {-5, 600}};
+	int64_t ids[4];
+	for (int i = 0; i < 4; i++) {
+		char digits[21];
+		struct job_ticket t;
+		snprintf(digits, sizeof digits, "%020d", i + 1);
+		assert_true(
+			STEP(p->a->db, job_request(p->a->db,
+						   &(struct job_ask){.number = digits,
+								     .now_ms = jobs[i].at,
+								     .priority = jobs[i].priority},
+						   &t, &e)));
+		ids[i] = t.job_id;
+	}
+	const struct job_place from = {.priority = 0, .run_at_ms = 2000, .expired_ms = 90000};
+	size_t n = 2;
+	assert_true(STEP(p->a->db, job_claim_ready(p->a->db, "a", 5000, LEASE, &from, l, &n, &e)));
+	assert_int_equal(n, 2);
+	assert_int_equal(l[0].job_id, ids[2]);
+	assert_int_equal(l[1].job_id, ids[1]);
+	n = 8; /* there is room: what is less urgent too */
+	assert_true(STEP(p->a->db, job_claim_ready(p->a->db, "a", 5000, LEASE, &from, l, &n, &e)));
+	assert_int_equal(n, 1);
+	assert_int_equal(l[0].job_id, ids[3]);
+	n = 8;
+	assert_true(STEP(p->a->db, job_claim_ready(p->a->db, "a", 5000, LEASE, NULL, l, &n, &e)));
+	assert_int_equal(n, 1);
+	assert_int_equal(l[0].job_id, ids[0]);
+}
+
+static char *claim_sql;
+
+static bool catch_claim(struct db *db, const char *sql, const struct db_value *args, size_t nargs,
+			struct db_rows *out, struct err *e)
+{
+	if (strncmp(sql, "WITH urgent", 11) == 0 && !claim_sql) {
+		char *words = db_words(&db_pg, sql);
+		claim_sql = xasprintf("PREPARE claim(bigint, bigint, bigint, bigint, bigint, text,"
+				      " bigint) AS %s",
+				      words);
+		xfree(words);
+	}
+	return db_pg.run(db, sql, args, nargs, out, e);
+}
+
+/* Each part of a claim walks the index that was made for it, although nobody has looked at the
+ * tables' statistics yet: no other index, which would have to be read whole, and no sorting. */
+static void test_plan_of_a_claim(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_lease l;
+	struct db_rows r;
+	size_t n = 1, ready = 0, leased = 0;
+	struct db_ops watching = db_pg;
+	watching.run = catch_claim;
+	p->b->ops = &watching;
+	assert_true(STEP(p->b, job_claim_ready(p->b, "a", 5000, LEASE, NULL, &l, &n, &e)));
+	p->b->ops = &db_pg;
+	assert_true(db_run_once(p->b, claim_sql, &e));
+	assert_true(db_exec(p->b, &r, &e, "EXPLAIN EXECUTE claim(9, 0, 16, 5, 5, 'x', 9)"));
+	for (size_t i = 0; i < r.rows; i++) {
+		const char *line = db_text(&r, i, 0);
+		ready += strstr(line, "using job_ready on job") != NULL;
+		leased += strstr(line, "using job_leased on job") != NULL;
+		assert_null(strstr(line, "Seq Scan on job"));
+		assert_null(strstr(line, "using job_active"));
+		assert_null(strstr(line, "using job_state"));
+	}
+	db_rows_release(&r);
+	assert_int_equal(ready, 3);
+	assert_int_equal(leased, 1);
+	xfree(claim_sql);
+	claim_sql = NULL;
+}
+
+/* ---- Asking beside an end ---- */
+
+/* Whoever widens a job that is just being ended either reaches it or makes a new one. */
+static void test_ask_beside_end(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct job_ticket t;
+	struct job_lease l = listed(p->a->db);
+	bool over;
+	assert_true(db_begin(p->b, &e));
+	assert_true(job_finish(p->b, &l, OUTCOME_PARTIAL, "x", 5000, &over, &e));
+	assert_true(over);
+	/* The asking waits for the end, in another process. */
+	assert_true(db_begin(p->a->db, &e));
+	assert_true(db_exec(p->a->db, NULL, &e, "SET LOCAL lock_timeout = '200ms'"));
+	assert_false(
+		job_request(p->a->db, &(struct job_ask){.number = NUMBER, .now_ms = 6000}, &t, &e));
+	assert_true(p->a->db->transient);
+	db_rollback(p->a->db);
+	assert_true(db_commit(p->b, &e));
+	assert_true(STEP(p->a->db,
+			 job_request(p->a->db, &(struct job_ask){.number = NUMBER, .now_ms = 6000},
+				     &t, &e)));
+	assert_false(t.adopted);
+}
+
+/* ---- The quota ---- */
+
+static struct quota_share ask_share(struct db *db, const char *owner, struct quota_ask q)
+{
+	struct quota_share s;
+	struct err e = {0};
+	q.account = "default";
+	q.owner = owner;
+	q.options = (struct lane_options){.min = 1,
+					  .start = 4,
+					  .max = 6,
+					  .pace_ms = 1000,
+					  .pause_ms = 100,
+					  .pause_max_ms = 400};
+	q.lease_ms = q.lease_ms ? q.lease_ms : 60000;
+	assert_true(db_begin(db, &e));
+	if (!quota_sync(db, &q, &s, &e))
+		fail_msg("%s", e.text);
+	assert_true(db_commit(db, &e));
+	return s;
+}
+
+#define WORK(...) ((struct quota_ask){.wants = true, ##__VA_ARGS__})
+
+/* All together never have more than the whole, whoever comes and goes, and all get a part. */
+static void test_shares(void **state)
+{
+	struct pair *p = *state;
+	struct db *db = p->b;
+	assert_int_equal(ask_share(db, "a", WORK()).granted, 4);
+	/* A second one gets what the first gives back at its next turn. */
+	assert_int_equal(ask_share(db, "b", WORK()).granted, 0);
+	assert_int_equal(ask_share(db, "a", WORK(.active = 4)).granted, 4); /* in flight */
+	assert_int_equal(ask_share(db, "b", WORK()).granted, 0);
+	assert_int_equal(ask_share(db, "a", WORK(.active = 1)).granted, 2);
+	assert_int_equal(ask_share(db, "b", WORK()).granted, 2);
+	/* Without work a part goes to the other. */
+	assert_int_equal(ask_share(db, "a", (struct quota_ask){0}).granted, 0);
+	struct quota_share s = ask_share(db, "b", WORK());
+	assert_int_equal(s.granted, 4);
+	assert_int_equal(s.sharers, 1);
+	assert_int_equal(s.whole, 4);
+	assert_true(number(db, "SELECT SUM(granted) FROM quota_share") <= 4);
+}
+
+static void test_share_of_the_dead(void **state)
+{
+	struct pair *p = *state;
+	assert_int_equal(ask_share(p->b, "dead", WORK(.lease_ms = 200)).granted, 4);
+	assert_int_equal(ask_share(p->b, "b", WORK()).granted, 0);
+	int granted = 0;
+	for (int i = 0; i < 600 && granted < 4; i++) {
+		poll(NULL, 0, 20);
+		granted = ask_share(p->b, "b", WORK()).granted;
+	}
+	assert_int_equal(granted, 4);
+}
+
+static void test_whole_moves(void **state)
+{
+	struct pair *p = *state;
+	assert_int_equal(ask_share(p->b, "a", WORK(.good = 50)).whole, 6);
+	assert_int_equal(ask_share(p->b, "b", WORK(.overload = true)).whole, 3);
+	assert_int_equal(ask_share(p->b, "a", WORK(.overload = true)).whole, 3); /* one moment */
+	/* A 429 seen by one pauses all; a second one of the same moment does not lengthen it. */
+	struct quota_share s = ask_share(p->b, "a", WORK(.held = true, .wait_ms = 5000));
+	assert_true(s.paused_anew);
+	assert_in_range(s.pause_ms, 4900, 5000);
+	s = ask_share(p->b, "b", WORK(.held = true, .wait_ms = 1000));
+	assert_false(s.paused_anew);
+	assert_in_range(s.pause_ms, 3000, 5000);
+}
+
+/* Turns for list calls are a pace and a window apart, whoever gets them. */
+static void test_turns(void **state)
+{
+	struct pair *p = *state;
+	struct quota_share s = ask_share(p->b, "a", WORK(.wants_list = true));
+	assert_int_equal(s.list_in_ms, 0);
+	s = ask_share(p->b, "b", WORK(.wants_list = true));
+	assert_in_range(s.list_in_ms, 500, 1000 + QUOTA_WINDOW_MS);
+	/* Not far ahead: whoever has a turn may die before it. */
+	assert_int_equal(ask_share(p->b, "d", WORK(.wants_list = true)).list_in_ms, -1);
+	assert_int_equal(ask_share(p->b, "e", WORK()).list_in_ms, -1);
+}
+
+/* ---- Moving ---- */
+
+/* A life of cases, keys and answers, so that every table has rows. */
+static void live(struct db *db)
+{
+	static const char *const more[] = {
+		"INSERT INTO batch (user_id, created_ms) VALUES (1, 5)",
+		"INSERT INTO batch_item (batch_id, position, number, job_id) VALUES (1, 1, 'x', 1)",
+		"INSERT INTO erasure (number, at_ms) VALUES ('y', 5)",
+		"INSERT INTO app_user (username, role, created_ms, updated_ms)"
+		" VALUES ('jo\xc3\xa3o', 'admin', 1, 2)",
+		"INSERT INTO api_key (user_id, hash, hint, created_ms) VALUES (1, 'h', 'i', 3)",
+		"INSERT INTO secret (name, value) VALUES ('link', 'v')",
+		"INSERT INTO idempotency (user_id, idem_key, fingerprint, created_ms, location)"
+		" VALUES (1, 'k', 'f', 4, NULL), (1, 'l', '', 4, '/x')",
+		"INSERT INTO job_webhook (job_id, url, user_id, thin, created_ms, delivered_ms)"
+		" VALUES (1, 'https://x/', 1, 0, 1, 0), (1, 'https://x/', 2, 1, 1, 9)",
+		"INSERT INTO webhook_target (origin, due_ms, created_ms) VALUES ('https://x:443', 7, 1)",
+		"INSERT INTO delivery (event_id, job_id, process_id, target_id, user_id, url, thin, seq,"
+		" job_state, outcome, job_error, total, available, failed, finished_ms, state, round_ms,"
+		" next_ms, created_ms) VALUES ('msg_1', 1, 1, 1, 1, 'https://x/', 0, 3, 'failed',"
+		" 'partial', '1 of 2', 2, 1, 1, 8, 'pending', 8, 9, 8)",
+		"INSERT INTO delivery_attempt (delivery_id, n, manual, at_ms, duration_ms, address, status,"
+		" class, error, answer, why, next_ms) VALUES (1, 1, 0, 8, 2, '192.0.2.1:443', 500, 'http',"
+		" '', 'no', 'HTTP 500', 9)",
+		"INSERT INTO webhook_secret (user_id, kind, value, created_ms)"
+		" VALUES (1, 'hmac', 'whsec_x', 1)",
+	};
+	struct err e;
+	struct job_lease l = listed(db);
+	struct doc_result results[] = {got(db, "a"), lost(db, "b", DOC_REASON_DENIED)};
+	assert_true(record(db, &l, results, 2));
+	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+		assert_true(db_run_once(db, more[i], &e));
+	for (int i = 0; i < 1200; i++) { /* some pages */
+		char digits[21];
+		snprintf(digits, sizeof digits, "%020d", i + 1);
+		struct job_ticket t;
+		assert_true(db_begin(db, &e));
+		assert_true(
+			job_request(db, &(struct job_ask){.number = digits, .now_ms = i}, &t, &e));
+		assert_true(db_commit(db, &e));
+	}
+}
+
+static bool interrupt(void *arg, const struct copy_progress *p)
+{
+	int *left = arg;
+	(void)p;
+	return --*left > 0;
+}
+
+static void move_between(const char *from_url, const char *to_url)
+{
+	struct err e = {0};
+	int64_t rows;
+	char before[65], after[65], there[65];
+	struct db *from = db_open(from_url, DB_WRITE, &e), *to = db_open(to_url, DB_WRITE, &e);
+	assert_non_null(from);
+	assert_non_null(to);
+	assert_true(schema_migrate(from, NULL, &e) && schema_migrate(to, NULL, &e));
+	live(from);
+	fingerprint(from, before);
+	/* Stopped at any page, it leaves nothing. */
+	for (int at = 1; at < 12; at += 5) {
+		int left = at;
+		assert_false(copy_run(
+			&(struct copy_options){
+				.from = from, .to = to, .on_progress = interrupt, .arg = &left},
+			&rows, &e));
+		assert_error(&e, ERR_BUSY);
+		assert_int_equal(number(to, "SELECT COUNT(*) FROM process"), 0);
+		db_close(from);
+		db_close(to);
+		from = db_open(from_url, DB_WRITE, &e);
+		to = db_open(to_url, DB_WRITE, &e);
+	}
+	if (!copy_run(&(struct copy_options){.from = from, .to = to}, &rows, &e))
+		fail_msg("%s", e.text);
+	assert_true(rows > 3600);
+	fingerprint(from, after);
+	fingerprint(to, there);
+	assert_string_equal(before, after);
+	assert_string_equal(before, there);
+	/* New rows get new numbers. */
+	struct job_ticket t;
+	assert_true(
+		STEP(to, job_request(to, &(struct job_ask){.number = OTHER, .now_ms = 9}, &t, &e)));
+	assert_int_equal(t.job_id, number(to, "SELECT MAX(id) FROM job"));
+	db_close(from);
+	/* A second time there is no room for it. */
+	from = db_open(from_url, DB_WRITE, &e);
+	db_close(to);
+	to = db_open(to_url, DB_WRITE, &e);
+	assert_false(copy_run(&(struct copy_options){.from = from, .to = to}, &rows, &e));
+	assert_error(&e, ERR_INPUT);
+	assert_says(&e, "process");
+	db_close(from);
+	db_close(to);
+}
+
+static void test_move(void **state)
+{
+	(void)state;
+	char *dirs[] = {scratch_make(), scratch_make()};
+	const char *server = database_server;
+	for (int way = 0; way < (server ? 4 : 1); way++) {
+		char *urls[2];
+		for (int i = 0; i < 2; i++) {
+			database_server = way >> i & 1 ? server : NULL;
+			urls[i] = database_server ? database_make(dirs[i])
+						  : xasprintf("sqlite:%s/%d.db", dirs[i], way);
+		}
+		move_between(urls[0], urls[1]);
+		for (int i = 0; i < 2; i++) {
+			database_server = way >> i & 1 ? server : NULL;
+			database_drop(urls[i]);
+		}
+	}
+	database_server = server;
+	scratch_remove(dirs[0]);
+	scratch_remove(dirs[1]);
+}
+
+/* No table is forgotten: each is copied, or is of no use elsewhere. */
+static void test_all_tables(void **state)
+{
+	static const char *const left[] = {"schema_version", "node",  "leader",
+					   "change",         "quota", "quota_share",
+					   "sqlite_sequence"};
+	(void)state;
+	char *dir = scratch_make(), *url = xasprintf("sqlite:%s/a.db", dir);
+	struct err e;
+	struct db_rows r;
+	struct db *db = db_open(url, DB_WRITE, &e);
+	assert_true(schema_migrate(db, NULL, &e));
+	assert_true(db_exec(db, &r, &e, "SELECT name FROM sqlite_master WHERE type = 'table'"));
+	for (size_t i = 0; i < r.rows; i++) {
+		bool known = false;
+		for (size_t k = 0; k < sizeof left / sizeof *left; k++)
+			known = known || strcmp(left[k], db_text(&r, i, 0)) == 0;
+		for (size_t k = 0; copy_tables[k]; k++)
+			known = known || strcmp(copy_tables[k], db_text(&r, i, 0)) == 0;
+		if (!known)
+			fail_msg("copy.c does not know the table %s", db_text(&r, i, 0));
+	}
+	db_rows_release(&r);
+	db_close(db);
+	xfree(url);
+	scratch_remove(dir);
+}
+
+int main(void)
+{
+#define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
+	const struct CMUnitTest pairs[] = {
+		TEST_PAIR(test_changes),
+		TEST_PAIR(test_late_commit),
+		TEST_PAIR(test_trim),
+		TEST_PAIR(test_office),
+		TEST_PAIR(test_sweep),
+		TEST_PAIR(test_health),
+		TEST_PAIR(test_claims_beside),
+		TEST_PAIR(test_claim_from),
+		TEST_PAIR(test_plan_of_a_claim),
+		TEST_PAIR(test_ask_beside_end),
+		TEST_PAIR(test_shares),
+		TEST_PAIR(test_share_of_the_dead),
+		TEST_PAIR(test_whole_moves),
+		TEST_PAIR(test_turns),
+	};
+	const struct CMUnitTest moves[] = {
+		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_all_tables),
+	};
+	database_server = getenv("AUTOS_TEST_POSTGRES");
+	int failed = database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0;
+	return failed + cmocka_run_group_tests(moves, NULL, NULL);
+}
