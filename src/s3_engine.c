@@ -168,7 +168,8 @@ static void log_answer(const struct s3_op *op, bool again)
 {
 	const struct http_res *r = op->res;
 	const struct s3_verdict *v = &op->verdict;
-	if (v->meaning == S3_GOOD || v->meaning == S3_ABSENT || v->meaning == S3_TAKEN)
+	/* What is asked once only is a question whose answer may be no. */
+	if (v->meaning == S3_GOOD || v->meaning == S3_ABSENT || v->meaning == S3_TAKEN || op->once)
 		log_debug("store answer", "call=%s status=%d try=%d bytes=%" PRId64,
 			  op->call.action, r->status, op->tries + 1, r->received);
 	else
