@@ -287,6 +287,7 @@ def test_webhooks(make_sim, make_fleet):
         ids = {(r.url, path): {m.headers["webhook-id"] for m in r.messages(path)} for r, path in due}
         assert {len(i) for i in ids.values()} == {1} and len(set().union(*ids.values())) == len(due)
         assert len(first.messages()) + len(second.messages()) > len(due), "what was under way came again"
+    assert all("links lead nowhere" in worker.stderr() for worker in workers)
     assert not early, early
     f.check(10)
 
