@@ -195,6 +195,8 @@ static bool send_messages(struct service *s, struct err *e)
 							  .port = port},
 			       e);
 	atomic_store(&s->dispatch, d);
+	if (d && !s->serves && !*public)
+		log_warn("links lead nowhere", "role=worker url=%s", url);
 	return d != NULL;
 }
 

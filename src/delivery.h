@@ -87,7 +87,8 @@ struct delivery_turn {
 	int64_t now_ms, lease_ms;
 	struct delivery_result *results;
 	size_t nresults;
-	bool renew;           /* the leases of this owner */
+	const struct delivery_lease *const *held; /* leases that are renewed */
+	size_t nheld;
 	bool rescue;          /* leases that ran out */
 	size_t room;          /* deliveries that may be leased */
 	size_t room_proven;   /* of them, to targets that answered last time */

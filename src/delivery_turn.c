@@ -164,13 +164,18 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 
 /* ---- Leases that are there ---- */
 
+/* Those that are held, not all of this owner: a commit that was taken for failed, and was none,
+ * leaves leases that nobody knows of. */
 static bool renew(struct db *db, const struct delivery_turn *t, struct err *e)
 {
-	return db_exec(db, NULL, e,
-		       "UPDATE delivery SET lease_until_ms = $1"
-		       " WHERE state = 'delivering' AND owner = $2 AND lease_until_ms < $3",
-		       db_i(t->now_ms + t->lease_ms), db_s(t->owner),
-		       db_i(t->now_ms + t->lease_ms));
+	bool ok = true;
+	for (size_t i = 0; ok && i < t->nheld; i++)
+		ok = db_exec(db, NULL, e,
+			     "UPDATE delivery SET lease_until_ms = $1"
+			     " WHERE id = $2 AND epoch = $3 AND state = 'delivering'",
+			     db_i(t->now_ms + t->lease_ms), db_i(t->held[i]->id),
+			     db_i(t->held[i]->epoch));
+	return ok;
 }
 
 /* What somebody left behind who is gone, as id and target; it may be one of ours, come late. */
@@ -396,7 +401,7 @@ static bool settle(struct db *db, struct delivery_turn *t, struct touched *touch
 		  touched_lock(db, touched, e);
 	for (size_t i = 0; ok && i < t->nresults; i++)
 		ok = record(db, t, &t->results[i], e);
-	ok = ok && (!t->renew || renew(db, t, e)) && rescue(db, t, &lost, e) &&
+	ok = ok && renew(db, t, e) && rescue(db, t, &lost, e) &&
 	     touched_refresh(db, t->limits, touched, e);
 	db_rows_release(&lost);
 	return ok;

@@ -132,45 +132,6 @@ static void hand_back_queue(struct dispatch *d, struct target *t)
 		dispatch_hand_back(d, f);
 }
 
-/* ---- What is told of a result ---- */
-
-static void tell(const struct flight *f, const struct delivery_result *r, int64_t now_ms)
-{
-	const struct delivery_lease *l = &f->lease;
-	const struct webhook_verdict *v = &f->verdict;
-	char origin[WEBHOOK_ORIGIN_MAX];
-	webhook_origin(l->url, origin);
-	metric_count(FAMILY_webhook_attempts, webhook_class_name(v->class));
-	if (v->fate == WEBHOOK_DELIVERED) {
-		metric_count(FAMILY_webhook_deliveries, "delivered");
-		metric_observe(HISTOGRAM_webhook_lag, NULL, (double)(now_ms - l->created_ms) / 1e3);
-		log_info("webhook delivered",
-			 "event=%s job=%" PRId64 " target=%s attempt=%" PRId64
-			 " status=%d ms=%" PRId64,
-			 l->event_id, l->job_id, origin, l->attempts + 1, f->status,
-			 f->duration_ms);
-		return;
-	}
-	if (v->fate == WEBHOOK_AGAIN)
-		log_info("webhook not delivered",
-			 "event=%s job=%" PRId64 " target=%s attempt=%" PRId64
-			 " class=%s status=%d ms=%" PRId64 " again_in_ms=%" PRId64,
-			 l->event_id, l->job_id, origin, l->attempts + 1,
-			 webhook_class_name(v->class), f->status, f->duration_ms, v->wait_ms);
-	else
-		log_warn("webhook given up",
-			 "event=%s job=%" PRId64 " target=%s attempts=%" PRId64
-			 " class=%s status=%d",
-			 l->event_id, l->job_id, origin, l->attempts + 1,
-			 webhook_class_name(v->class), f->status);
-	if (v->fate != WEBHOOK_AGAIN)
-		metric_count(FAMILY_webhook_deliveries,
-			     v->fate == WEBHOOK_FAILED ? "failed" : "cancelled");
-	if (r->paused)
-		log_warn("webhook target paused", "target=%s class=%s", origin,
-			 webhook_class_name(v->class));
-}
-
 /* ---- The transaction ---- */
 
 static struct delivery_result *results_of(const struct dispatch *d)
@@ -186,6 +147,16 @@ static struct delivery_result *results_of(const struct dispatch *d)
 						    .status = f->status,
 						    .address = f->address,
 						    .answer = f->answer};
+	return out;
+}
+
+/* All leases; of those that are over the fence says so. */
+static const struct delivery_lease **held_by(const struct dispatch *d, size_t *n)
+{
+	const struct delivery_lease **out = xcalloc(d->nall + 1, sizeof *out);
+	*n = 0;
+	for (const struct flight *f = d->all; f; f = f->all_next)
+		out[(*n)++] = &f->lease;
 	return out;
 }
 
@@ -223,7 +194,7 @@ static void settle_over(struct dispatch *d, const struct delivery_turn *t)
 		if (r->stale)
 			metric_add(METRIC_stale_writes, 1);
 		else if (!r->unsent)
-			tell(f, r, t->now_ms);
+			dispatch_tell(f, r, t->now_ms);
 		if (r->paused)
 			hand_back_queue(d, f->target);
 		drop(d, f);
@@ -251,14 +222,17 @@ static bool commit(struct dispatch *d, int64_t now)
 				  .results = results_of(d),
 				  .nresults = d->nover,
 				  .rescue = now - d->rescued_at >= LOOK_EVERY_MS};
-	t.renew = d->nall > d->nover && now - d->renewed_at > t.lease_ms / 3;
+	const struct delivery_lease **held = NULL;
+	if (d->nall > d->nover && now - d->renewed_at > t.lease_ms / 3)
+		held = held_by(d, &t.nheld);
+	t.held = held;
 	find_room(d, &t);
 	t.leases = d->leases;
 	d->look = false;
 	d->looked_at = now;
 	bool ok = ledger_write(d->o.ledger, write_turn, &t, &e);
 	if (ok) {
-		if (t.renew)
+		if (held)
 			d->renewed_at = now;
 		if (t.rescue)
 			d->rescued_at = now;
@@ -274,6 +248,7 @@ static bool commit(struct dispatch *d, int64_t now)
 		if (!had_trouble)
 			log_error("deliveries not written", "why=\"%s\"", e.text);
 	}
+	xfree(held);
 	xfree(t.results);
 	return ok;
 }

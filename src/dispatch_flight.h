@@ -84,6 +84,9 @@ void dispatch_send(struct dispatch *d, struct flight *f);
 /* Reads what came back: the flight is over. */
 void dispatch_settle(struct dispatch *d, struct flight *f);
 
+/* What came of it is written down: says so in the log and the metrics. */
+void dispatch_tell(const struct flight *f, const struct delivery_result *r, int64_t now_ms);
+
 /* It is not sent, and goes back to the queue of the database. */
 void dispatch_hand_back(struct dispatch *d, struct flight *f);
 

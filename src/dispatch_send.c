@@ -1,9 +1,11 @@
 /*
  * dispatch_send - one message: made from what is stored now, signed with the secrets that its user
- * has now, and the reading of its answer. Decides nothing about when; see webhook_retry.
+ * has now, and the reading and telling of its answer. Decides nothing about when; see
+ * webhook_retry.
  */
 #include "dispatch_flight.h"
 
+#include "log.h"
 #include "metrics.h"
 #include "query.h"
 #include "sys.h"
@@ -168,4 +170,43 @@ void dispatch_settle(struct dispatch *d, struct flight *f)
 	metric_observe(HISTOGRAM_webhook_request, NULL, (double)f->duration_ms / 1e3);
 	http_exchange_release(&f->x);
 	dispatch_over(d, f);
+}
+
+/* ---- What is told of a result ---- */
+
+void dispatch_tell(const struct flight *f, const struct delivery_result *r, int64_t now_ms)
+{
+	const struct delivery_lease *l = &f->lease;
+	const struct webhook_verdict *v = &f->verdict;
+	char origin[WEBHOOK_ORIGIN_MAX];
+	webhook_origin(l->url, origin);
+	metric_count(FAMILY_webhook_attempts, webhook_class_name(v->class));
+	if (v->fate == WEBHOOK_DELIVERED) {
+		metric_count(FAMILY_webhook_deliveries, "delivered");
+		metric_observe(HISTOGRAM_webhook_lag, NULL, (double)(now_ms - l->created_ms) / 1e3);
+		log_info("webhook delivered",
+			 "event=%s job=%" PRId64 " target=%s attempt=%" PRId64
+			 " status=%d ms=%" PRId64,
+			 l->event_id, l->job_id, origin, l->attempts + 1, f->status,
+			 f->duration_ms);
+		return;
+	}
+	if (v->fate == WEBHOOK_AGAIN)
+		log_info("webhook not delivered",
+			 "event=%s job=%" PRId64 " target=%s attempt=%" PRId64
+			 " class=%s status=%d ms=%" PRId64 " again_in_ms=%" PRId64,
+			 l->event_id, l->job_id, origin, l->attempts + 1,
+			 webhook_class_name(v->class), f->status, f->duration_ms, v->wait_ms);
+	else
+		log_warn("webhook given up",
+			 "event=%s job=%" PRId64 " target=%s attempts=%" PRId64
+			 " class=%s status=%d",
+			 l->event_id, l->job_id, origin, l->attempts + 1,
+			 webhook_class_name(v->class), f->status);
+	if (v->fate != WEBHOOK_AGAIN)
+		metric_count(FAMILY_webhook_deliveries,
+			     v->fate == WEBHOOK_FAILED ? "failed" : "cancelled");
+	if (r->paused)
+		log_warn("webhook target paused", "target=%s class=%s", origin,
+			 webhook_class_name(v->class));
 }

@@ -161,7 +161,8 @@ bool hub_changed(const struct hub *h, int64_t process_id, uint64_t since)
 
 static bool is_of_case(const struct db_note *n)
 {
-	return n->kind == NOTE_CHANGED || n->kind == NOTE_READY;
+	return n->kind == NOTE_CHANGED || n->kind == NOTE_READY || n->kind == NOTE_DELIVERY ||
+	       n->kind == NOTE_SENT;
 }
 
 void hub_notes(void *arg, const struct db_note *notes, size_t n)

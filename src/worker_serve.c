@@ -132,6 +132,16 @@ static void remember_place(struct worker *w, const struct claims *c)
 				      .run_at_ms = last->run_at_ms - SLACK_MS};
 }
 
+/* Whether all places were taken, and some by jobs that others left behind: there may be more of
+ * those, with leases that ran out long ago. */
+static bool may_leave_some(const struct claims *c)
+{
+	bool again = false;
+	for (size_t i = 0; i < c->n; i++)
+		again = again || c->leases[i].epoch > 1;
+	return again && c->n == c->most;
+}
+
 /* As many ready jobs as there is room for. */
 static bool claim(struct worker *w, int64_t now, struct err *e)
 {
@@ -148,6 +158,8 @@ static bool claim(struct worker *w, int64_t now, struct err *e)
 	for (size_t i = 0; i < c.n; i++)
 		worker_hold(w, &c.leases[i], c.now_ms);
 	remember_place(w, &c);
+	if (may_leave_some(&c))
+		w->expired_at = 0;
 	w->look = c.n == room; /* there may be more, for the next free place */
 	return true;
 }

@@ -63,7 +63,8 @@ def e2e(args, env):
     if os.path.exists(xml):
         os.unlink(xml)
     cmd = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={xml}",
-           "-n", str(args.jobs)] + (["-k", args.k] if args.k else []) + (["--store", args.store] if args.store else []) + ["tests/e2e"]
+           "-n", str(args.jobs)] + (["-k", args.k] if args.k else []) + (["--store", args.store] if args.store else [])
+    cmd += (["--database", args.database] if args.database else []) + ["tests/e2e"]
     code, out, sec = run(cmd, env, args.timeout)
     if not os.path.exists(xml):
         return 0, 1, 0, out, sec

@@ -59,6 +59,11 @@ class Connection:
         self.inner.close()
 
 
+def has_table(connection, name):
+    known = "pg_tables WHERE tablename" if isinstance(connection, Connection) else "sqlite_master WHERE name"
+    return connection.execute(f"SELECT 1 FROM {known} = ?", (name,)).fetchone() is not None
+
+
 class Postgres:
     """A database on a server: `base` is the server's URL, with a `?` in it."""
 

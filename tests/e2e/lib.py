@@ -363,7 +363,7 @@ def check_seal(manifest):
 
 def check_jobs(db):
     """I8, I3, and counters that equal the documents."""
-    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'delivery'").fetchone():  # killed while migrating
+    if databases.has_table(db, "delivery"):  # killed while migrating
         untold = db.execute("SELECT w.job_id, w.url FROM job_webhook w JOIN job j ON j.id = w.job_id WHERE j.state IN"
                             " ('completed', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.job_id = w.job_id"
                             " AND d.url = w.url AND d.user_id = w.user_id AND d.seq = j.last_event)").fetchall()

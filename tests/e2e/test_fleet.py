@@ -14,6 +14,7 @@ import fleet
 import lib
 import postgres
 import pytest
+import receiver
 
 KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
 RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
@@ -251,6 +252,43 @@ def test_storm(net, make_sim, make_fleet, make_cluster):
         expected = sum(len(p["ids"]) > 0 for p in sim.case(number)["papers"])
         assert f.one("SELECT COUNT(*) FROM document d JOIN process p ON p.id = d.process_id WHERE p.number = ?"
                      " AND d.state = 'available'", lib.digits(number)) == expected
+    f.check(10)
+
+
+def test_webhooks(make_sim, make_fleet):
+    """Both workers are killed while messages are under way: each webhook arrives, with one id, none before its end."""
+    sim = make_sim("--cases", 30, "--documents", 2, "--size", 1500)
+    f = make_fleet(sim, webhook_schedule=",".join(["100ms"] * 20), webhook_pause_after=1000)
+    client, workers = f.add("api1", "api"), [f.add("worker1", "worker"), f.add("worker2", "worker")]
+    early, dead = [], threading.Event()
+
+    def look(m):
+        state = f.one("SELECT state FROM job WHERE id = ?", int(m.json["job_id"]))
+        if state not in ("completed", "failed", "cancelled") or state != m.json["status"]:
+            early.append((m.json["job_id"], state, m.json["status"]))
+
+    def answer(m):
+        dead.wait(lib.PATIENCE)
+        return 200
+
+    with receiver.Receiver(answer, on_message=look) as first, receiver.Receiver(answer, on_message=look) as second:
+        due = [(r, "/" + lib.digits(number)) for number in plain(sim, 30) for r in (first, second)]
+        for r, path in due:
+            assert client.post(client.path(path[1:], "jobs"), {"webhook_url": r.url + path}).status in (200, 202)
+        lib.until(lambda: first.messages() and second.messages(), "messages under way")
+        for worker in workers:
+            worker.kill()
+            worker.begin()
+        dead.set()
+        lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
+        lib.until(lambda: f.one("SELECT COUNT(*) FROM delivery WHERE state = 'delivered'") == len(due), "all messages",
+                  timeout=120, every=0.1)
+        assert f.one("SELECT COUNT(*) FROM delivery") == len(due)
+        ids = {(r.url, path): {m.headers["webhook-id"] for m in r.messages(path)} for r, path in due}
+        assert {len(i) for i in ids.values()} == {1} and len(set().union(*ids.values())) == len(due)
+        assert len(first.messages()) + len(second.messages()) > len(due), "what was under way came again"
+    assert all("links lead nowhere" in worker.stderr() for worker in workers)
+    assert not early, early
     f.check(10)
 
 

@@ -49,6 +49,7 @@ def secret_of(s, **more):
 # ---- who is told ----
 
 
+@pytest.mark.databases
 def test_everybody_is_told(make_sim, make_service):
     """The first caller, those who joined, and those who came when all was done."""
     sim = make_sim("--cases", 2, "--documents", 6, "--size", 3000, script="binario calls=1-2 drip=800/100\n")
@@ -106,6 +107,7 @@ def test_a_thin_message_names_nothing(make_sim, make_service):
         assert "name" not in lib.until(r.messages, "the message")[0].json["documents"][0]
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("oddity, status, outcome", [
     ("not-found-404-json", "failed", "not_found"), ("case-sealed-401", "failed", "access_denied"),
     ("case-codex-500", "failed", "upstream_error"), ("denied-document-401-json", "failed", "partial"),
@@ -151,6 +153,7 @@ def test_a_cancelled_job_is_told(make_sim, make_service):
 # ---- tries ----
 
 
+@pytest.mark.databases
 def test_tries_and_their_log(make_service, sim):
     answers = collections.deque([(503, {"Retry-After": "1"}, b"busy \xff\x01 now " + b"x" * 5000), 500, 200])
     s, number = make_service(sim, **FAST), lib.number_of("plain")
@@ -171,6 +174,7 @@ def test_tries_and_their_log(make_service, sim):
     assert s.status(number)["webhook_sent"] is True
 
 
+@pytest.mark.databases
 def test_the_end_of_the_schedule(make_service, sim):
     s, number = make_service(sim, **FAST), lib.number_of("plain")
     with receiver.Receiver(404) as r:
@@ -201,6 +205,7 @@ def test_gone(make_service, sim):
         assert s.post(f"{W}/deliveries/redeliver-failed", {"since": "2020-01-01T00:00:00Z"}).json["redelivered"] == 0
 
 
+@pytest.mark.databases
 def test_a_paused_target(make_sim, make_service):
     """After three failures nothing is sent but one that tries; others are not held up; one success opens it."""
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
@@ -225,6 +230,7 @@ def test_a_paused_target(make_sim, make_service):
     assert s.one("SELECT failures + paused_until_ms FROM webhook_target WHERE origin = ?", bad.url) == 0
 
 
+@pytest.mark.databases
 def test_few_at_once_to_one_target(make_sim, make_service):
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
     s, number = make_service(sim, **FAST, webhook_target_parallel=3), numbers(sim, 1)[0]
@@ -248,6 +254,7 @@ def test_few_at_once_to_one_target(make_sim, make_service):
     assert most[0] == 3
 
 
+@pytest.mark.databases
 def test_stopping_hands_back(make_sim, make_service):
     """A stop while a receiver thinks: the message comes again at the next start, and no try is spent."""
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
@@ -257,7 +264,7 @@ def test_stopping_hands_back(make_sim, make_service):
         s.post(s.path(number, "jobs"), {"webhook_url": r.url})
         lib.until(r.messages, "the first")
         s.stop()
-        assert s.rows("SELECT state, attempts, owner FROM delivery")[0][:] == ("pending", 0, "")
+        assert tuple(s.rows("SELECT state, attempts, owner FROM delivery")[0]) == ("pending", 0, "")
         go.set()
         s.start()
         assert delivery(s, r.url)["attempt_count"] == 1
@@ -267,6 +274,7 @@ def test_stopping_hands_back(make_sim, make_service):
 # ---- whose ----
 
 
+@pytest.mark.databases
 def test_everybody_has_their_own(make_sim, make_service):
     """Secrets and deliveries of one user are not another's; a user who is gone is sent nothing."""
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
@@ -294,6 +302,7 @@ def test_everybody_has_their_own(make_sim, make_service):
         assert (d["status"], d["error_message"]) == ("cancelled", "the user is gone or not active")
 
 
+@pytest.mark.databases
 def test_rotation(make_sim, make_service):
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
     s, number = make_service(sim, **FAST), numbers(sim, 1)[0]

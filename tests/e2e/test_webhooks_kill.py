@@ -6,9 +6,10 @@ HOOK_KILLS and HOOK_JOBS make it a campaign (make kill-campaign-webhooks), SEED 
 import collections
 import os
 import random
-import sqlite3
 import threading
 import time
+
+import pytest
 
 import lib
 import receiver
@@ -18,6 +19,8 @@ JOBS = int(os.environ.get("HOOK_JOBS", "40"))
 SEED = os.environ.get("SEED", "1")
 FINAL = ("completed", "failed", "cancelled")
 
+pytestmark = pytest.mark.databases
+
 
 class Watch:
     """Looks into the database at the moment a message arrives: its job is final by then."""
@@ -26,11 +29,7 @@ class Watch:
         self.service, self.early, self.lock = service, [], threading.Lock()
 
     def __call__(self, message):
-        db = sqlite3.connect(f"file:{self.service.data_dir}/autos.db?mode=ro", uri=True, timeout=lib.PATIENCE)
-        try:
-            state, = db.execute("SELECT state FROM job WHERE id = ?", (int(message.json["job_id"]),)).fetchone()
-        finally:
-            db.close()
+        state = self.service.one("SELECT state FROM job WHERE id = ?", int(message.json["job_id"]))
         if state not in FINAL or message.json["status"] != state:
             with self.lock:
                 self.early.append((message.json["job_id"], state, message.json["status"]))

@@ -205,7 +205,8 @@ static void test_the_fence(void **state)
 	memset(&d, 0, sizeof d);
 	d.t = b.t;
 	d.t.results = NULL;
-	d.t.renew = true;
+	d.t.held = (const struct delivery_lease *[]){&b.leases[0]};
+	d.t.nheld = 1;
 	d.t.rescue = false;
 	d.t.leases = d.leases;
 	d.t.now_ms = 4900;
@@ -294,7 +295,6 @@ static void test_room_is_kept_for_those_who_answer(void **state)
 static void test_a_target_pauses(void **state)
 {
 	struct room *r = *state;
-	struct err e = {0};
 	struct turn x;
 	const char *urls[] = {URL "1", URL "2", URL "3", NULL};
 	ended(r->db, NUMBER, urls, 0);
@@ -352,7 +352,6 @@ static void test_a_target_pauses(void **state)
 	assert_int_equal(y.t.nleases, 2);
 	release(&x);
 	release(&y);
-	(void)e;
 }
 
 static void test_sending_again(void **state)

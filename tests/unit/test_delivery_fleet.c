@@ -323,6 +323,38 @@ static void test_a_turn_again(void **state)
 	release(&y);
 }
 
+/* A commit that was taken for failed, and was none: the lease is not renewed with those that are
+ * held, and ends. */
+static void test_a_lease_that_nobody_knows_of(void **state)
+{
+	struct room *r = *state;
+	struct turn x, y, z;
+	struct job_lease l = started(r->db, NUMBER, 2);
+	begin(r->db);
+	ended(r->db, &l);
+	commit(r->db);
+	prepare(&x, "me", 3000);
+	begin(r->db);
+	go(r->db, &x);
+	commit(r->db);
+	assert_int_equal(x.t.nleases, 2);
+	prepare(&y, "me", 3900);
+	y.t.held = (const struct delivery_lease *[]){&x.leases[0]};
+	y.t.nheld = 1;
+	begin(r->db);
+	go(r->db, &y);
+	commit(r->db);
+	assert_int_equal(y.t.nleases, 0);
+	prepare(&z, "me", 4001);
+	begin(r->db);
+	go(r->db, &z);
+	commit(r->db);
+	assert_int_equal(z.t.nleases, 1);
+	assert_int_equal(z.leases[0].id, x.leases[1].id);
+	release(&x);
+	release(&z);
+}
+
 static void test_others_again(void **state)
 {
 	struct room *r = *state;
@@ -367,6 +399,7 @@ int main(void)
 	const struct CMUnitTest again[] = {
 		cmocka_unit_test_setup_teardown(test_a_turn_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_lease_that_nobody_knows_of, setup, teardown),
 	};
 	int failed = database_run(again);
 	return failed + (database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0);

@@ -222,7 +222,6 @@ static void test_deliveries(void **state)
 				     .owner = "me",
 				     .now_ms = 3000,
 				     .lease_ms = 1000,
-				     .renew = true,
 				     .rescue = true,
 				     .room = 4,
 				     .room_proven = 4,
@@ -232,6 +231,8 @@ static void test_deliveries(void **state)
 	assert_int_equal(turn.nleases, 1);
 	struct delivery_lease lease = leases[0];
 	turn.nleases = 0; /* it is ours */
+	turn.held = (const struct delivery_lease *[]){&lease};
+	turn.nheld = 1;
 	static const enum webhook_fate fates[] = {WEBHOOK_AGAIN, WEBHOOK_DELIVERED};
 	for (size_t i = 0; i < 2; i++) {
 		struct delivery_result x = {.lease = &lease,
