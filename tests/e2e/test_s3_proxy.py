@@ -173,6 +173,7 @@ def test_the_door_shuts_and_opens(bucket, proxy):
 
 PROGRAM = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
 sys.path.insert(0, os.path.dirname(sys.argv[1]))
 import rados
 run = rados.begin()

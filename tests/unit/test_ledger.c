@@ -598,9 +598,10 @@ static void test_submit(void **state)
 	/* All that waited shares transactions of at most 512; the first is the gate's own. */
 	struct err e;
 	assert_true(ledger_write(r->ledger, insert_pair, &(struct item){.thread = -1}, &e));
-	assert_int_equal(metric_get(METRIC_ledger_groups) - groups, 1 + MANY / GROUP + 1 + 1);
-	assert_int_equal(metric_observations(HISTOGRAM_ledger_commit, NULL) - seen,
-			 1 + MANY / GROUP + 1 + 1);
+	int64_t made = metric_get(METRIC_ledger_groups) - groups, least = 1 + MANY / GROUP + 1 + 1;
+	/* Two connections that write may share the last of them. */
+	assert_in_range(made, least, least + !ledger_db(r->ledger)->ops->exclusive);
+	assert_int_equal(metric_observations(HISTOGRAM_ledger_commit, NULL) - seen, made);
 	xfree(a);
 }
 
