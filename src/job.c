@@ -249,7 +249,7 @@ bool job_renew(struct db *db, const struct job_lease *l, int64_t until_ms, struc
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET lease_until_ms = $1 WHERE id = $2 AND epoch = $3"
-			  " AND lease_until_ms > 0",
+			  " AND lease_until_ms <> 0",
 			  db_i(until_ms), db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e);
 	db_rows_release(&r);
@@ -261,7 +261,7 @@ bool job_hand_back(struct db *db, const struct job_lease *l, int64_t now_ms, str
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0"
-			  " WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0",
+			  " WHERE id = $1 AND epoch = $2 AND lease_until_ms <> 0",
 			  db_i(l->job_id), db_i(l->epoch));
 	ok = fenced(ok, &r, l, e) && job_event(db, l->job_id, "job", "", "pending", now_ms, e);
 	db_rows_release(&r);
@@ -294,7 +294,7 @@ static bool another_round(struct db *db, const struct job_lease *l, enum outcome
 	struct db_rows r;
 	bool ok = db_exec(
 		db, &r, e,
-		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0"
+		"SELECT relist, again FROM job WHERE id = $1 AND epoch = $2 AND lease_until_ms <> 0"
 		" %LOCK%",
 		db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
@@ -318,14 +318,14 @@ bool job_finish(struct db *db, const struct job_lease *l, enum outcome outcome, 
 	bool ok = more ? db_exec(db, &r, e,
 				 "UPDATE job SET state = 'pending', owner = '', lease_until_ms = 0,"
 				 " run_at_ms = $1, ready_ms = $2, last_event = last_event + 1"
-				 " WHERE id = $3 AND epoch = $4 AND lease_until_ms > 0"
+				 " WHERE id = $3 AND epoch = $4 AND lease_until_ms <> 0"
 				 " RETURNING last_event, process_id",
 				 db_i(now_ms), db_i(now_ms), db_i(l->job_id), db_i(l->epoch))
 		       : db_exec(db, &r, e,
 				 "UPDATE job SET state = $1, outcome = $2, error = $3,"
 				 " finished_ms = $4, owner = '', lease_until_ms = 0,"
 				 " last_event = last_event + 1"
-				 " WHERE id = $5 AND epoch = $6 AND lease_until_ms > 0"
+				 " WHERE id = $5 AND epoch = $6 AND lease_until_ms <> 0"
 				 " RETURNING last_event, process_id",
 				 db_s(state_of(outcome)), db_s(outcome_name(outcome)), db_s(error),
 				 db_i(now_ms), db_i(l->job_id), db_i(l->epoch));

@@ -227,7 +227,7 @@ static bool begin_listing(struct db *db, const struct job_lease *l, struct begin
 			  db_i(l->process_id));
 	ok = ok &&
 	     db_exec(db, &r, e,
-		     "UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND lease_until_ms > 0"
+		     "UPDATE job SET relist = 0 WHERE id = $1 AND epoch = $2 AND lease_until_ms <> 0"
 		     " RETURNING scope, (SELECT COUNT(*) FROM job_webhook w WHERE w.job_id = job.id)",
 		     db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
@@ -299,14 +299,14 @@ bool job_record_results(struct db *db, const struct job_lease *l, const struct d
 	for (size_t i = 0; i < n; i++)
 		available += results[i].available;
 	struct db_rows r;
-	bool ok =
-		db_exec(db, &r, e,
-			"UPDATE job SET available = available + $1, failed = failed + $2,"
-			" last_event = last_event + $3, lease_until_ms = $4"
-			" WHERE id = $5 AND epoch = $6 AND lease_until_ms > 0 RETURNING last_event,"
-			" process_id",
-			db_i(available), db_i((int64_t)n - available), db_i((int64_t)n),
-			db_i(lease_until_ms), db_i(l->job_id), db_i(l->epoch));
+	bool ok = db_exec(
+		db, &r, e,
+		"UPDATE job SET available = available + $1, failed = failed + $2,"
+		" last_event = last_event + $3, lease_until_ms = $4"
+		" WHERE id = $5 AND epoch = $6 AND lease_until_ms <> 0 RETURNING last_event,"
+		" process_id",
+		db_i(available), db_i((int64_t)n - available), db_i((int64_t)n),
+		db_i(lease_until_ms), db_i(l->job_id), db_i(l->epoch));
 	if (ok && r.rows != 1)
 		ok = fail(e, ERR_ABSENT, "the lease on job %lld is lost", (long long)l->job_id);
 	if (ok) {

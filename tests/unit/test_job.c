@@ -121,6 +121,17 @@ static void test_stale_owner(void **state)
 	STALE(r->db, job_hand_back(r->db, &now, 1, &e));
 }
 
+/* A clock that stands before 1970 gives times below 0; a lease is one all the same. */
+static void test_clock_before_1970(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct job_lease l = claim(r->db, request(r->db, NUMBER).job_id, -90000);
+	assert_true(STEP(r->db, job_renew(r->db, &l, -70000, &e)));
+	assert_true(STEP(r->db, job_renew(r->db, &l, 70000, &e)));
+	assert_true(STEP(r->db, job_hand_back(r->db, &l, 60000, &e)));
+}
+
 static void test_release_all(void **state)
 {
 	struct room *r = *state;
@@ -467,6 +478,7 @@ int main(void)
 		TEST(test_claim),
 		TEST(test_hand_back),
 		TEST(test_stale_owner),
+		TEST(test_clock_before_1970),
 		TEST(test_release_all),
 		TEST(test_first_listing),
 		TEST(test_listed_apart),
