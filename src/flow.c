@@ -203,7 +203,8 @@ static void give_up(struct asked *a)
 
 static int64_t asked_to_wait(const struct asked *a)
 {
-	return http_retry_after_ms(a->task->exchange.res.retry_after, sys_wall_ms());
+	int64_t told = http_retry_after_ms(a->task->exchange.res.retry_after, sys_wall_ms());
+	return told > 0 ? told + 1 : told; /* clocks are read in whole milliseconds: never early */
 }
 
 static int64_t backoff(const struct asked *a, int attempt)
