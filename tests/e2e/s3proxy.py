@@ -124,6 +124,7 @@ class Entry:
         self.sent = 0  # bytes of the body that went to the server
         self.began = time.monotonic()
         self.ended = None
+        self.answered = False
 
     def __repr__(self):
         return f"<{self.method} {self.target} {self.status} {self.fault or ''}>"
@@ -138,6 +139,7 @@ class Exchange:
         assert "transfer-encoding" not in log.headers, "the proxy takes no chunked requests"
 
     def to_client(self, data):
+        self.proxy.answers(self.log)
         self.client.s.sendall(data)
 
     def to_server(self, data):
@@ -344,6 +346,12 @@ class Proxy:
                 self.sockets.discard(s)
             s.close()
 
+    def answers(self, entry):
+        """Not under way any more: whoever has the first byte of its answer may ask the next before we know that he has it."""
+        with self.lock:
+            self.active -= not entry.answered
+            entry.answered = True
+
     def exchange(self, client, lines):
         method, target, _ = lines[0].decode("latin-1").split(" ")
         entry = Entry(method, target, lines, id(client))
@@ -358,7 +366,6 @@ class Proxy:
             Exchange(self, client, entry).run(lines, fault)
         finally:
             entry.ended = time.monotonic()
-            with self.lock:
-                self.active -= 1
+            self.answers(entry)
         if client.s.fileno() < 0:
             raise Gone
