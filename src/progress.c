@@ -53,7 +53,7 @@ static void describe(const struct progress *p, const struct worker_progress *w, 
 	if (w->waiting_for_token) {
 		snprintf(out + n, cap - n, "  waiting for a new token");
 	} else if (w->pause_ms > 0) {
-		term_time(w->pause_ms + 499, left); /* rounded up */
+		term_time(w->pause_ms + 498, left); /* rounded up; a millisecond is ours */
 		snprintf(out + n, cap - n, "  waiting %s: %s", left,
 			 w->pause_text ? w->pause_text : "the portal asks us to");
 	} else if (w->listed == w->jobs && p->pace > 0 && over < w->total) {
