@@ -254,12 +254,9 @@ static void got_part(struct s3_op *op)
 	sys_hex(p->md5, sizeof p->md5, hex);
 	if (s3_upload_etag_is(s->upload, op->res->want[S3_WANT_ETAG], hex)) {
 		/* What is sent back when completing is what the server said. */
-		char etag[HTTP_WANT_SIZE];
-		const char *said = op->res->want[S3_WANT_ETAG];
-		size_t n = strlen(said);
-		bool quoted = n >= 2 && said[0] == '"' && said[n - 1] == '"';
-		snprintf(etag, sizeof etag, "%.*s", (int)(quoted ? n - 2 : n), said + quoted);
+		char *etag = s3_plain_etag(op->res->want[S3_WANT_ETAG]);
 		part_there(s, etag);
+		xfree(etag);
 		return;
 	}
 	if (++p->wrong > s->upload->target->config->s3_retry_max) {

@@ -5,6 +5,7 @@
 #include "s3_upload.h"
 
 #include "s3_parts.h"
+#include "s3_xml.h"
 #include "sys.h"
 #include "text.h"
 
@@ -77,12 +78,10 @@ bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *
 {
 	if (!u->target->facts.etag_is_md5)
 		return true;
-	size_t n = strlen(etag);
-	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"') {
-		etag++;
-		n -= 2;
-	}
-	return n == strlen(expected) && strncmp(etag, expected, n) == 0;
+	char *plain = s3_plain_etag(etag);
+	bool same = strcmp(plain, expected) == 0;
+	xfree(plain);
+	return same;
 }
 
 /* "a/b.pdf" as "a/b-0123abcd.pdf". */

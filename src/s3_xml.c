@@ -41,13 +41,17 @@ static void set(char **at, const char *value)
 	*at = xstrdup(value);
 }
 
-/* ETags come with quotes, which some servers escape and some leave out. */
+char *s3_plain_etag(const char *said)
+{
+	size_t n = strlen(said);
+	bool quoted = n >= 2 && said[0] == '"' && said[n - 1] == '"';
+	return quoted ? xstrndup(said + 1, n - 2) : xstrdup(said);
+}
+
 static void set_etag(char **at, const char *value)
 {
-	size_t n = strlen(value);
-	bool quoted = n >= 2 && value[0] == '"' && value[n - 1] == '"';
 	xfree(*at);
-	*at = quoted ? xstrndup(value + 1, n - 2) : xstrdup(value);
+	*at = s3_plain_etag(value);
 }
 
 /* "2009-10-12T17:50:30.000Z" as milliseconds since 1970, 0 when it is not that. */

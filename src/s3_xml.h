@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* An ETag without its quotes, which some servers leave out; free with xfree. */
+char *s3_plain_etag(const char *said);
+
 /* <Error>, "" for what is not said. */
 struct s3_error {
 	char code[64];
