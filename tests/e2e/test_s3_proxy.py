@@ -144,15 +144,15 @@ def test_corrupt_upload(bucket, proxy):
     assert len(bad) == len(BODY) and sum(x != y for x, y in zip(bad, BODY)) == 1
 
 
-@pytest.mark.parametrize("fault", [s3fault.stall, s3fault.stall_reply, lambda: s3fault.stall_reply(100_000)])
-def test_stalls_end_when_the_test_wants(bucket, proxy, fault):
+@pytest.mark.parametrize("fault, begun", [(s3fault.stall, False), (s3fault.stall_reply, False), (lambda: s3fault.stall_reply(100_000), True)])
+def test_stalls_end_when_the_test_wants(bucket, proxy, fault, begun):
     bucket.client.put_object(Bucket=bucket.name, Key="stalled", Body=BODY)
     held, answers = proxy.fault(fault(), "GET"), []
     threads = [threading.Thread(target=lambda: answers.append(Asked(bucket, proxy, "GET", "stalled"))) for _ in range(3)]
     for t in threads:
         t.start()
     lib.until(lambda: held.fault.held == 3, "three held requests")
-    assert answers == [] and proxy.parallel == 3
+    assert answers == [] and proxy.active == (0 if begun else 3)
     held.release()
     for t in threads:
         t.join(lib.PATIENCE)

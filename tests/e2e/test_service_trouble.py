@@ -165,8 +165,8 @@ def test_killed_while_erasing(make_sim, make_service, at):
 
 @pytest.mark.folder
 def test_disk_full_while_serving(make_sim, make_service, make_disk):  # noqa: F811
-    sim = make_sim("--cases", 3, "--documents", 30, "--size", 100000, script="* delay=500\n")
-    disk = make_disk("3M")
+    sim = make_sim("--cases", 3, "--documents", 30, "--size", 150000, script="* delay=500\n")
+    disk = make_disk("3M")  # not one of the cases fits, wherever the database is
     service = make_service(sim, start=False, portal_low_speed_time="30s")
     service.data_dir = disk.path / "data"
     if not disk.mounted:
