@@ -292,6 +292,43 @@ def test_webhooks(make_sim, make_fleet):
     f.check(10)
 
 
+def test_webhook_sender_frozen(make_sim, make_fleet):
+    """A process that freezes while its message is under way: another sends it, and what the first learns late counts for nothing."""
+    sim = make_sim("--cases", 1, "--documents", 2, "--size", 1500)
+    f = make_fleet(sim, lease_time="2s", webhook_timeout="30s", metrics_public="yes")
+    client, first = f.add("api1", "api"), f.add("worker1", "worker")
+    late = threading.Event()
+
+    def answer(m):
+        if len(hook.messages()) == 1:
+            late.wait(lib.PATIENCE)
+            return 410  # "never again"
+        return 200
+
+    def stale():
+        text = first.get("/metrics", key="admin").body.decode()
+        return int(next(line for line in text.splitlines() if line.startswith("autos_stale_writes_total ")).split()[1])
+
+    with receiver.Receiver(answer) as hook:
+        number = plain(sim, 1)[0]
+        assert client.post(client.path(number, "jobs"), {"webhook_url": hook.url}).status in (200, 202)
+        lib.until(lambda: hook.messages(), "a message under way")
+        first.suspend()
+        try:
+            late.set()
+            f.add("worker2", "worker")
+            lib.until(lambda: f.one("SELECT state FROM delivery") == "delivered", "the message of another")
+            delivered = f.rows("SELECT state, attempts, epoch, owner, ended_ms FROM delivery")
+        finally:
+            first.resume()
+        lib.until(stale, "the late result to be refused")
+        assert f.rows("SELECT state, attempts, epoch, owner, ended_ms FROM delivery") == delivered
+        assert [r["class"] for r in f.rows("SELECT class FROM delivery_attempt")] == ["ok"]
+        assert f.rows("SELECT failures, paused_until_ms FROM webhook_target WHERE failures > 0 OR paused_until_ms > 0") == []
+        assert len(hook.messages()) == 2 and len({m.headers["webhook-id"] for m in hook.messages()}) == 1
+    f.check(10)
+
+
 # ---- The database fails ----
 
 
