@@ -1,5 +1,6 @@
 """What the database bears: requests accepted and empty jobs worked on, on SQLite and on a private PostgreSQL that
 syncs, with 1, 2 and 4 workers, beside pgbench with the same statements; and the rate while somebody holds a snapshot."""
+import contextlib
 import os
 import shutil
 import statistics
@@ -15,6 +16,7 @@ import postgres  # noqa: E402
 FLEET = os.path.join(ROOT, os.environ.get("AUTOS_BUILD", "build"), "bench", "fleet")
 DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "max_wal_size": "4GB"}
 NEXT = [0]
+PARTS = ("sqlite", "postgres", "held")
 
 
 def start(*args):
@@ -87,28 +89,46 @@ def pgbench(cluster, database, script, seconds, clients):
     return float(next(line for line in out.splitlines() if line.startswith("tps")).split()[2])
 
 
-def held(cluster, url, seconds):
-    """Two workers and a client at full speed; then the same while a snapshot is held."""
-    def both():
-        accepting = start("accept", url, seconds, first(), 64)
-        working = [start("work", url, seconds, 16, 0) for _ in range(2)]
-        rates([accepting])
-        return rates(working)
-
-    free = both()
+@contextlib.contextmanager
+def snapshot(cluster):
+    """Somebody who began a transaction, looked, and forgot it."""
     holder = subprocess.Popen(cluster.command("psql", "-X", "-q", "-d", cluster.url("bench")), stdin=subprocess.PIPE, text=True,
                               stdout=subprocess.DEVNULL, cwd=cluster.place)
     holder.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id(); SELECT COUNT(*) FROM job;\n")
     holder.stdin.flush()
-    during = both()
+    yield
     holder.stdin.write("COMMIT;\n")
     holder.stdin.close()
     holder.wait()
-    return free, during
 
 
-def main(seconds=6, held_seconds=60):
-    print("## Database\n\n| what | a second |\n|---|--:|")
+def held(cluster, url, seconds, rounds):
+    """Two workers and a client at full speed, without and with a snapshot that is held, in turn: each starts with empty
+    tables, and ends with those of its last second."""
+    def both():
+        cluster.sql("TRUNCATE process CASCADE", "bench")
+        cluster.sql("CHECKPOINT", "bench")
+        with snapshot(cluster) if hold else contextlib.nullcontext():
+            accepting = start("accept", url, seconds, first(), 64)
+            working = [start("work", url, seconds, 16, 0) for _ in range(2)]
+            rates([accepting])
+            return rates(working)[1:]
+
+    found = {False: [], True: []}
+    for i in range(rounds):
+        for hold in (False, True) if i % 2 == 0 else (True, False):
+            found[hold].append(both())
+    third = seconds // 3
+    for hold, name in (False, "two workers and a client at full speed"), (True, f"the same while a snapshot is held for {seconds} s"):
+        runs = found[hold]
+        print(f"| {name} | {statistics.median(map(statistics.mean, runs)):,.0f} |")
+        print(f"| ... the first third, the last third | {statistics.median(statistics.mean(r[:third]) for r in runs):,.0f},"
+              f" {statistics.median(statistics.mean(r[-third:]) for r in runs):,.0f} |")
+    kept = [statistics.mean(h) / statistics.mean(f) for f, h in zip(found[False], found[True])]
+    print(f"| kept, median of {rounds} rounds ({', '.join(f'{k:.0%}' for k in kept)}) | {statistics.median(kept):.0%} |", flush=True)
+
+
+def sqlite(seconds):
     work_dir = tempfile.mkdtemp(prefix="autos-bench-", dir=os.environ.get("TMPDIR", "/var/tmp"))
     try:
         url = f"sqlite:{work_dir}/autos.db"
@@ -118,28 +138,38 @@ def main(seconds=6, held_seconds=60):
             print(f"| SQLite: claim + end of empty jobs, {at_once} at once | {work(url, seconds, 1, at_once, 4):,.0f} |", flush=True)
     finally:
         shutil.rmtree(work_dir)
+
+
+def rate_table(cluster, url, seconds):
+    for window in (1, 64, 256):
+        print(f"| PostgreSQL: accepts, {window} at a time | {accept(url, seconds, 1, window):,.0f} |", flush=True)
+    for n in (2, 4):
+        print(f"| PostgreSQL: accepts, {n} processes, 64 at a time each | {accept(url, seconds, n, 64):,.0f} |", flush=True)
+    for n in (1, 2, 4):
+        for at_once in (1, 4, 64):
+            figure = work(url, seconds, n, at_once, 6)
+            print(f"| PostgreSQL: claim + end of empty jobs, {n} workers, {at_once} at once | {figure:,.0f} |", flush=True)
+    for clients in (1, 8):
+        print(f"| pgbench: accepts, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_ACCEPT, seconds, clients):,.0f} |")
+        print(f"| pgbench: claim + end, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_WORK, seconds, clients):,.0f} |",
+              flush=True)
+
+
+def measure(parts=PARTS, rounds=3, seconds=6, held_seconds=60):
+    print("## Database\n\n| what | a second |\n|---|--:|")
+    if "sqlite" in parts:
+        sqlite(seconds)
+    if not {"postgres", "held"} & set(parts):
+        return
     with postgres.Cluster(**DURABLE) as cluster:
         cluster.sql("CREATE DATABASE bench")
         url = cluster.url("bench")
-        for window in (1, 64, 256):
-            print(f"| PostgreSQL: accepts, {window} at a time | {accept(url, seconds, 1, window):,.0f} |", flush=True)
-        for n in (2, 4):
-            print(f"| PostgreSQL: accepts, {n} processes, 64 at a time each | {accept(url, seconds, n, 64):,.0f} |", flush=True)
-        for n in (1, 2, 4):
-            for at_once in (1, 4, 64):
-                figure = work(url, seconds, n, at_once, 6)
-                print(f"| PostgreSQL: claim + end of empty jobs, {n} workers, {at_once} at once | {figure:,.0f} |", flush=True)
-        for clients in (1, 8):
-            print(f"| pgbench: accepts, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_ACCEPT, seconds, clients):,.0f} |")
-            print(f"| pgbench: claim + end, {clients} clients | {pgbench(cluster, 'bench', PGBENCH_WORK, seconds, clients):,.0f} |",
-                  flush=True)
-        cluster.sql("TRUNCATE process CASCADE", "bench")
-        free, during = held(cluster, url, held_seconds)
-        third = len(during) // 3
-        print(f"| two workers and a client at full speed | {statistics.mean(free[1:]):,.0f} |")
-        print(f"| the same while a snapshot is held for {held_seconds} s | {statistics.mean(during[1:]):,.0f} |")
-        print(f"| ... its first and its last third | {statistics.mean(during[:third]):,.0f}, {statistics.mean(during[-third:]):,.0f} |")
+        rates([start("accept", url, 1, first(), 1)])  # makes the tables
+        if "postgres" in parts:
+            rate_table(cluster, url, seconds)
+        if "held" in parts:
+            held(cluster, url, held_seconds, rounds)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    measure(sys.argv[1:] or PARTS)

@@ -125,7 +125,7 @@ def main():
     p.add_argument("--seconds", type=int, default=3, help="service: length of one measurement")
     p.add_argument("--scratch", help="where everything is written (default: the temporary directory for downloads, "
                                      "build for the service)")
-    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue", "webhooks", "database"])
+    p.add_argument("--only", choices=["small", "large", "memory", "speed", "queue", "webhooks", *fleet.PARTS])
     a = p.parse_args()
 
     def wanted(part, name):
@@ -145,8 +145,9 @@ def main():
         service.measure(a.rounds, a.seconds, parts, a.scratch)
     if wanted("webhooks", "webhooks"):
         webhooks.measure(min(a.rounds, 3), a.scratch)
-    if wanted("fleet", "database"):
-        fleet.main()
+    parts = [name for name in fleet.PARTS if wanted("fleet", name)]
+    if parts:
+        fleet.measure(parts, min(a.rounds, 3))
 
 
 if __name__ == "__main__":

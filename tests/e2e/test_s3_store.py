@@ -328,9 +328,10 @@ def test_erasing_goes_on_after_a_kill(make_sim, make_service, proxied, proxy):
     connection.close()
     proxy.calm()
     assert service.one("SELECT number FROM erasure") == lib.digits(PLAIN[0])
+    service.database.end_patience()
     service.start()
-    lib.until(lambda: proxied.gone(f"processos/{lib.digits(PLAIN[0])}/"), "the rest to be erased")
-    assert service.one("SELECT COUNT(*) FROM erasure") == 0
+    lib.until(lambda: service.one("SELECT COUNT(*) FROM erasure") == 0, "the rest to be erased")
+    assert proxied.gone(f"processos/{lib.digits(PLAIN[0])}/")
     service.post(service.path(PLAIN[0], "jobs"), {})
     assert service.finished(PLAIN[0])["completed_documents"] == 12
 
