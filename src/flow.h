@@ -92,9 +92,13 @@ struct run {
 	int64_t until_ms; /* wall; when the lease runs out, unless it is renewed */
 	int64_t renew_at; /* monotonic */
 	bool lost;        /* somebody else holds the lease */
-	bool lost_said;   /* ... and it was logged, its transfers cut */
-	bool reopened;    /* more was asked for: the job went back to the queue */
-	int64_t held_at;  /* monotonic; since when we hold it */
+	struct {
+		int64_t until_ms;
+		bool lost;
+	} written;       /* of the running transaction: true once it is committed */
+	bool lost_said;  /* ... and it was logged, its transfers cut */
+	bool reopened;   /* more was asked for: the job went back to the queue */
+	int64_t held_at; /* monotonic; since when we hold it */
 	struct run *next_run;
 };
 

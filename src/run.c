@@ -144,7 +144,7 @@ static bool write_results(struct run *r, struct db *db, int64_t lease_ms, struct
 	int64_t until = sys_wall_ms() + lease_ms;
 	bool ok = job_record_results(db, &r->lease, results, n, until, e);
 	if (ok)
-		r->until_ms = until;
+		r->written.until_ms = until;
 	xfree(results);
 	return ok;
 }

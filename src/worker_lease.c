@@ -81,8 +81,24 @@ static bool unless_lost(struct run *r, bool ok, const struct err *why, struct er
 		*e = *why;
 		return false;
 	}
-	r->lost = !ok;
+	r->written.lost = !ok;
 	return true;
+}
+
+void worker_leases_begin(struct worker *w)
+{
+	for (struct run *r = w->runs; r; r = r->next_run) {
+		r->written.until_ms = r->until_ms;
+		r->written.lost = r->lost;
+	}
+}
+
+void worker_leases_committed(struct worker *w)
+{
+	for (struct run *r = w->runs; r; r = r->next_run) {
+		r->until_ms = r->written.until_ms;
+		r->lost = r->written.lost;
+	}
 }
 
 bool worker_renew(struct worker *w, struct run *r, struct db *db, struct err *e)
@@ -91,7 +107,7 @@ bool worker_renew(struct worker *w, struct run *r, struct db *db, struct err *e)
 	int64_t until = sys_wall_ms() + w->o.config->lease_time;
 	bool ok = job_renew(db, &r->lease, until, &why);
 	if (ok)
-		r->until_ms = until;
+		r->written.until_ms = until;
 	return unless_lost(r, ok, &why, e);
 }
 
@@ -99,6 +115,7 @@ static bool write_turn(struct db *db, void *arg, struct err *e)
 {
 	struct worker *w = arg;
 	w->wrote_at = sys_mono_ms();
+	worker_leases_begin(w);
 	for (struct run *r = w->runs; r; r = r->next_run) {
 		struct err why = {0};
 		bool ok = true;
@@ -236,8 +253,10 @@ bool worker_commit(struct worker *w, struct err *e)
 	for (const struct run *r = w->runs; r; r = r->next_run)
 		wrote[i++] = run_has_news(r);
 	bool ok = ledger_write(w->o.ledger, write_turn, w, e);
-	if (ok)
+	if (ok) {
+		worker_leases_committed(w);
 		settle_runs(w, wrote);
+	}
 	w->news_since = 0;
 	xfree(wrote);
 	return ok;

@@ -94,6 +94,7 @@ static bool claim_ready(struct db *db, void *arg, struct err *e)
 	struct worker *w = c->w;
 	c->now_ms = sys_wall_ms();
 	c->n = c->most;
+	worker_leases_begin(w);
 	for (struct run *r = w->runs; r; r = r->next_run)
 		if (!r->lost && r->until_ms <= c->now_ms && !worker_renew(w, r, db, e))
 			return false;
@@ -155,6 +156,7 @@ static bool claim(struct worker *w, int64_t now, struct err *e)
 	w->looked_at = now;
 	if (!ledger_write(w->o.ledger, claim_ready, &c, e))
 		return false;
+	worker_leases_committed(w);
 	for (size_t i = 0; i < c.n; i++)
 		worker_hold(w, &c.leases[i], c.now_ms);
 	remember_place(w, &c);

@@ -83,6 +83,10 @@ bool worker_may_claim(const struct worker *w);
 void worker_hold(struct worker *w, const struct job_lease *l, int64_t leased_ms);
 /* Renews the lease inside a transaction; one that is not ours any more is marked. */
 bool worker_renew(struct worker *w, struct run *r, struct db *db, struct err *e);
+/* Around a transaction that renews: what it learns of leases counts once it is committed, since it
+ * may be undone and run again. Begin is called inside it, committed after it. */
+void worker_leases_begin(struct worker *w);
+void worker_leases_committed(struct worker *w);
 bool worker_load(struct worker *w, struct err *e);
 bool worker_commit_due(struct worker *w, int64_t now);
 bool worker_commit(struct worker *w, struct err *e);
