@@ -215,6 +215,7 @@ static bool run_write(struct db *db, void *arg, struct err *e)
 {
 	struct api_call *c = arg;
 	if (c->idem_on && !c->idem_begun) {
+		idem_answer_release(&c->idem_answer); /* of a run that was undone */
 		if (!idem_begin(db, c->who.user_id, c->idem_key, c->idem_print, sys_wall_ms(),
 				&c->idem, &c->idem_answer, e))
 			return false;

@@ -48,6 +48,7 @@ static bool write_regenerate(struct db *db, struct api_call *c, struct err *e)
 {
 	struct user_work *w = c->state;
 	int64_t now = sys_wall_ms();
+	user_list_release(&w->users); /* of a run that was undone */
 	return access_user(db, w->id, NULL, &w->users, e) && access_revoke_all(db, w->id, now, e) &&
 	       access_create_key(db, w->id, "", now, 0, w->key, &w->key_id, e);
 }
@@ -89,6 +90,7 @@ static bool read_new_key(struct api_call *c, struct user_work *w)
 static bool write_new_key(struct db *db, struct api_call *c, struct err *e)
 {
 	struct user_work *w = c->state;
+	key_list_release(&w->keys);
 	return access_create_key(db, w->id, w->label, sys_wall_ms(), w->expires_ms, w->key,
 				 &w->key_id, e) &&
 	       access_keys(db, w->id, &w->keys, e);

@@ -194,6 +194,7 @@ static bool write_new_user(struct db *db, struct api_call *c, struct err *e)
 {
 	struct user_work *w = c->state;
 	int64_t now = sys_wall_ms();
+	user_list_release(&w->users); /* of a run that was undone */
 	return access_create_user(db, &w->facts, now, &w->id, e) &&
 	       access_create_key(db, w->id, "", now, 0, w->key, &w->key_id, e) &&
 	       access_user(db, w->id, NULL, &w->users, e);
@@ -272,6 +273,7 @@ static bool read_change(struct api_call *c, struct user_change *change)
 static bool write_change(struct db *db, struct api_call *c, struct err *e)
 {
 	struct user_work *w = c->state;
+	user_list_release(&w->users);
 	return access_change_user(db, w->id, &w->change, sys_wall_ms(), e) &&
 	       access_user(db, w->id, NULL, &w->users, e);
 }

@@ -30,10 +30,10 @@ struct making {
 static bool make(struct db *db, void *arg, struct err *e)
 {
 	struct making *m = arg;
-	int64_t now = sys_wall_ms(), id;
-	if (!m->user_id && !access_create_user(db, &m->facts, now, &m->user_id, e))
+	int64_t now = sys_wall_ms(), user = m->user_id, id;
+	if (!user && !access_create_user(db, &m->facts, now, &user, e))
 		return false;
-	return access_create_key(db, m->user_id, m->label, now, m->expires_ms, m->key, &id, e);
+	return access_create_key(db, user, m->label, now, m->expires_ms, m->key, &id, e);
 }
 
 static bool take_key(json_t *answer, struct making *m, struct err *e)
