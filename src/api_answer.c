@@ -210,8 +210,9 @@ enum api_step api_error_as(struct api_call *c, const struct err *e, const char *
 	case ERR_FAIL:
 		break;
 	}
-	return broken(c, e, "database-unavailable",
-		      "the service cannot read or write its data now; nothing was accepted");
+	return broken(
+		c, e, "database-unavailable",
+		"the service cannot read or write its data now; nothing is confirmed: ask again");
 }
 
 enum api_step api_store_error(struct api_call *c, const struct err *e, const char *absent)

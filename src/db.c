@@ -122,7 +122,7 @@ bool db_run(struct db *db, const char *sql, const struct db_value *args, size_t 
 {
 	if (out)
 		*out = (struct db_rows){0};
-	db->transient = false;
+	db->transient = db->out_of_time = false;
 	return db->ops->run(db, sql, args, nargs, out, e);
 }
 
@@ -146,9 +146,7 @@ bool db_commit(struct db *db, struct err *e)
 	assert(db->in_transaction);
 	db->transient = false;
 	if (!(db->ops->commit ? db->ops->commit(db, e) : db_run(db, "COMMIT", NULL, 0, NULL, e))) {
-		bool transient = db->transient;
 		db_rollback(db);
-		db->transient = transient;
 		return false;
 	}
 	db->in_transaction = false;
@@ -158,10 +156,11 @@ bool db_commit(struct db *db, struct err *e)
 void db_rollback(struct db *db)
 {
 	struct err ignored;
-	bool transient = db->transient;
+	bool transient = db->transient, out_of_time = db->out_of_time;
 	if (db->in_transaction && !db_run(db, "ROLLBACK", NULL, 0, NULL, &ignored))
 		db->in_transaction = false;
 	db->in_transaction = false;
 	db->transient = transient; /* what made us roll back is the news */
+	db->out_of_time = out_of_time;
 	db->nnotes = 0;
 }

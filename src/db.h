@@ -66,6 +66,9 @@ struct db_ops {
 	void (*close)(struct db *db);
 	/* Ends the transaction; NULL: the statement COMMIT does. */
 	bool (*commit)(struct db *db, struct err *e);
+	/* Asks again what became of the commit in doubt, once; true: it is known, and `doubt` is 0.
+	 */
+	bool (*settle)(struct db *db, struct err *e);
 	/* Listens to a channel, now and after each new connection; then waits up to ms, or until fd
 	 * is readable, for a NOTIFY. NULL where there are no other processes. */
 	bool (*listen)(struct db *db, const char *channel, struct err *e);
@@ -103,10 +106,15 @@ struct db {
 	/* The last failure is nobody's fault and nothing of its transaction is in the database (a
 	 * deadlock, a lost connection): the same may be tried again. */
 	bool transient;
+	bool out_of_time; /* ... or a statement took too long, by itself or behind others */
 	/* Set by whoever runs a transaction: statements whose result nobody takes may be sent
 	 * without waiting. Their failure is then told by a later one, at the latest by the commit,
 	 * and leaves nothing of the whole transaction. A database without a network ignores it. */
 	bool lazy;
+	/* Set by whoever runs transactions of which he must know whether they were committed, even
+	 * when the connection breaks meanwhile: each leaves a row in commit_mark. */
+	bool marks;
+	int64_t doubt;         /* not 0: it is not known whether the last one was committed */
 	struct db_note *notes; /* of the running transaction, owned */
 	size_t nnotes, notes_cap;
 };

@@ -1,6 +1,6 @@
 /*
- * db_pg - PostgreSQL: statements, their arguments and results. With db_pg_open.c the only room that
- * includes libpq.
+ * db_pg - PostgreSQL: statements, their arguments and results. With db_pg_open.c and db_pg_commit.c
+ * the only room that includes libpq.
  *
  * The connection is always in pipeline mode (PostgreSQL manual, 34.5): a statement whose result
  * nobody takes is sent without waiting when the transaction is `lazy`, so that a group of writes
@@ -248,7 +248,7 @@ static bool send_run(struct db_pg *db, const char *sql, const struct db_value *a
 	return ok;
 }
 
-static bool sync_up(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e)
+bool pg_sync(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e)
 {
 	if (PQpipelineSync(db->link) != 1)
 		return pg_lost(db, "sending", e);
@@ -256,8 +256,7 @@ static bool sync_up(struct db_pg *db, struct db_rows *out, int64_t limit_ms, str
 	return take_all(db, out, limit_ms, e);
 }
 
-/* A connection, and one that this transaction began on. */
-static bool have_link(struct db_pg *db, struct err *e)
+bool pg_have_link(struct db_pg *db, struct err *e)
 {
 	if (!db->base.in_transaction)
 		return pg_connect(db, e);
@@ -267,25 +266,25 @@ static bool have_link(struct db_pg *db, struct err *e)
 	return fail(e, pg_away(db), "database: the connection was lost");
 }
 
-static bool run_one(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
-		    struct db_rows *out, struct err *e)
+bool pg_run(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
+	    struct db_rows *out, struct err *e)
 {
-	if (!have_link(db, e))
+	if (!pg_have_link(db, e))
 		return false;
 	bool waits =
 		out || !db->base.in_transaction || !db->base.lazy || db->nsent >= PG_UNSYNCED_MAX;
 	if (!send_run(db, sql, args, nargs))
 		return pg_lost(db, "sending", e);
-	return !waits || sync_up(db, out, PG_ANSWER_MS, e);
+	return !waits || pg_sync(db, out, PG_ANSWER_MS, e);
 }
 
 /* Forgets what was sent and not awaited: the transaction is undone anyway. */
 static bool roll_back(struct db_pg *db, struct err *e)
 {
 	struct err ignored;
-	if (db->link && db->nsent && !sync_up(db, NULL, PG_ANSWER_MS, &ignored) && !db->link)
+	if (db->link && db->nsent && !pg_sync(db, NULL, PG_ANSWER_MS, &ignored) && !db->link)
 		return true; /* gone with the connection */
-	return !db->link || (send_run(db, "ROLLBACK", NULL, 0) ? sync_up(db, NULL, PG_ANSWER_MS, e)
+	return !db->link || (send_run(db, "ROLLBACK", NULL, 0) ? pg_sync(db, NULL, PG_ANSWER_MS, e)
 							       : pg_lost(db, "sending", e));
 }
 
@@ -296,21 +295,20 @@ static bool run_pg(struct db *base, const char *sql, const struct db_value *args
 	if (strcmp(sql, "ROLLBACK") == 0)
 		return roll_back(db, e);
 	bool had = db->link != NULL;
-	if (run_one(db, sql, args, nargs, out, e))
+	if (pg_run(db, sql, args, nargs, out, e))
 		return true;
 	/* A reader whose kept connection had died meanwhile reads again. */
 	if (!had || db->link || db->mode != DB_READ || base->in_transaction)
 		return false;
 	if (out)
 		db_rows_release(out);
-	return run_one(db, sql, args, nargs, out, e);
+	return pg_run(db, sql, args, nargs, out, e);
 }
 
-/* One command outside the pipeline. */
-static bool run_plain(struct db_pg *db, const char *sql, struct err *e)
+bool pg_plain(struct db_pg *db, const char *sql, int64_t limit_ms, struct err *e)
 {
 	bool ok = true;
-	int64_t end = sys_mono_ms() + PG_LONG_MS;
+	int64_t end = sys_mono_ms() + limit_ms;
 	if (PQsendQuery(db->link, sql) != 1)
 		return pg_lost(db, "sending", e);
 	while (await_result(db, end, e)) {
@@ -336,77 +334,22 @@ static bool run_once(struct db *base, const char *sql, struct err *e)
 	char longer[48], back[48];
 	snprintf(longer, sizeof longer, "SET statement_timeout = %d", PG_LONG_MS);
 	snprintf(back, sizeof back, "SET statement_timeout = %d", PG_STATEMENT_MS);
-	if (!have_link(db, e) || (db->nsent && !sync_up(db, NULL, PG_ANSWER_MS, e)))
+	if (!pg_have_link(db, e) || (db->nsent && !pg_sync(db, NULL, PG_ANSWER_MS, e)))
 		return false;
 	if (PQexitPipelineMode(db->link) != 1)
 		return pg_lost(db, "statement", e);
 	char *words = db_words(base->ops, sql);
-	bool ok = run_plain(db, longer, e) && run_plain(db, words ? words : sql, e);
+	bool ok = pg_plain(db, longer, PG_ANSWER_MS, e) &&
+		  pg_plain(db, words ? words : sql, PG_LONG_MS, e);
 	xfree(words);
 	bool transient = base->transient;
 	/* A transaction that failed takes its settings back itself. */
 	if (db->link && (ok || !base->in_transaction))
-		ok = run_plain(db, back, ok ? e : &ignored) && ok;
+		ok = pg_plain(db, back, PG_ANSWER_MS, ok ? e : &ignored) && ok;
 	base->transient = transient;
 	if (db->link && PQenterPipelineMode(db->link) != 1)
 		return pg_lost(db, "statement", e);
 	return ok;
-}
-
-/* ---- Commit ---- */
-
-static bool read_text(struct db_pg *db, const char *sql, const char *arg, char out[static 32],
-		      struct err *e)
-{
-	struct db_rows r = {0};
-	struct db_value v = db_s(arg);
-	bool ok = run_one(db, sql, &v, arg ? 1 : 0, &r, e);
-	snprintf(out, 32, "%s", ok && r.rows ? db_text(&r, 0, 0) : "");
-	db_rows_release(&r);
-	return ok;
-}
-
-/*
- * The connection broke while the commit was under way: what became of the transaction is asked of
- * whoever is the primary now. One that it does not know never came there.
- */
-static bool ask_fate(struct db_pg *db, const char *xid, struct err *e)
-{
-	char fate[32];
-	struct err why;
-	db->base.in_transaction = false;
-	for (int64_t end = sys_mono_ms() + PG_ANSWER_MS; sys_mono_ms() < end;) {
-		poll(NULL, 0, PG_AGAIN_MS);
-		bool ok = read_text(db, "SELECT pg_xact_status(CAST($1 AS xid8))", xid, fate, &why);
-		if (ok && strcmp(fate, "committed") == 0)
-			return true;
-		db->base.transient = (ok && strcmp(fate, "aborted") == 0) ||
-				     (!ok && why.kind == ERR_FAIL); /* "is in the future" */
-		if (db->base.transient)
-			return fail(e, ERR_BUSY,
-				    "database: the connection was lost, and nothing "
-				    "was committed");
-	}
-	db->base.transient = false;
-	return fail(e, ERR_FAIL,
-		    "database: the connection was lost during a commit; whether it "
-		    "was done is not known");
-}
-
-static bool commit_pg(struct db *base, struct err *e)
-{
-	struct db_pg *db = (struct db_pg *)base;
-	char xid[32];
-	if (!read_text(db, "SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT)", NULL, xid, e))
-		return false;
-	struct db_rows none = {0};
-	bool ok = run_one(db, "COMMIT", NULL, 0, &none, e);
-	db_rows_release(&none);
-	if (ok)
-		return true;
-	if (db->link || !*xid)
-		return false;
-	return ask_fate(db, xid, e);
 }
 
 /* ---- Other connections' news ---- */
@@ -444,7 +387,8 @@ const struct db_ops db_pg = {
 	.run = run_pg,
 	.run_once = run_once,
 	.close = pg_close,
-	.commit = commit_pg,
+	.commit = pg_commit,
+	.settle = pg_settle,
 	.listen = listen_pg,
 	.await = await_pg,
 	.serial_key = "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY",
@@ -454,5 +398,8 @@ const struct db_ops db_pg = {
 	.columns = "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE"
 		   " table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
 	.tables = "SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL",
-	.schema_lock = "SELECT pg_advisory_xact_lock(7423199, hashtext(current_schema()))",
+	/* Behind whoever only reads a table for long (a dump), all that write to it would wait with
+	 * the migration: it gives way, and tries again. */
+	.schema_lock = "SELECT pg_advisory_xact_lock(7423199, hashtext(current_schema())),"
+		       " set_config('lock_timeout', '3000', true)",
 };

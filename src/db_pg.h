@@ -14,8 +14,11 @@ enum {
 	PG_STATEMENT_MS = 15000, /* the server cancels a statement */
 	PG_ANSWER_MS = 20000,    /* we give the connection up */
 	PG_LONG_MS = 600000,     /* both, for statements of upkeep and migrations */
-	PG_AGAIN_MS = 200,       /* between attempts to connect */
-	PG_UNSYNCED_MAX = 64,    /* statements sent without waiting */
+	PG_IDLE_MS =
+		10000, /* the server undoes a transaction that does nothing: less than a lease */
+	PG_AGAIN_MS = 200,    /* between attempts to connect */
+	PG_FATE_MS = 40000,   /* what became of a commit is asked for so long */
+	PG_UNSYNCED_MAX = 64, /* statements sent without waiting */
 };
 
 /* A statement of the server's: the same text with integers in other places is another one. */
@@ -35,13 +38,31 @@ struct db_pg {
 	struct db base;
 	char *url;
 	enum db_mode mode;
-	PGconn *link;   /* NULL while there is none */
-	int64_t try_at; /* monotonic; not tried again before */
-	char *listens;  /* channel, NULL = none */
+	PGconn *link;                 /* NULL while there is none */
+	int64_t try_at;               /* monotonic; not tried again before */
+	char *listens;                /* channel, NULL = none */
+	int64_t next_mark, last_mark; /* see db_pg_commit.c; 0 = none yet */
 	struct pg_sent sent[2 * PG_UNSYNCED_MAX + 8];
 	size_t nsent;
 	struct pg_statement statements[PG_STATEMENTS]; /* open addressing */
 };
+
+/* ---- db_pg.c ---- */
+
+/* A connection, and one that the running transaction began on. */
+bool pg_have_link(struct db_pg *db, struct err *e);
+/* Sends a statement; waits for its answer, and all before, when `out` is given or not `lazy`. */
+bool pg_run(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
+	    struct db_rows *out, struct err *e);
+/* Waits for the answers to all that was sent; `out` gets the last one's rows. */
+bool pg_sync(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e);
+/* Commands outside the pipeline, all in one message; their rows are dropped. */
+bool pg_plain(struct db_pg *db, const char *sql, int64_t limit_ms, struct err *e);
+
+/* ---- db_pg_commit.c ---- */
+
+bool pg_commit(struct db *db, struct err *e);
+bool pg_settle(struct db *db, struct err *e);
 
 /* ---- db_pg_open.c ---- */
 

@@ -77,6 +77,7 @@ bool pg_refused(struct db_pg *db, const PGresult *r, struct err *e)
 	/* What a reader may not write it may never. */
 	bool readonly = db->mode == DB_READ && strcmp(state, "25006") == 0;
 	db->base.transient = is_transient(state) && !readonly;
+	db->base.out_of_time = strcmp(state, "57014") == 0;
 	if (strcmp(state, "53100") == 0)
 		fail(e, ERR_FAIL, "database: the disk is full (%s)", text);
 	else
@@ -109,7 +110,7 @@ void pg_drop(struct db_pg *db)
 }
 
 /*
- * Settings of the session, in one exchange. Readers see one moment in each transaction. What writes
+ * Settings of the session. Readers see one moment in each transaction. What writes
  * finds its rows by an index, and a queue's in the order of that index, whatever the statistics of
  * a table say that was empty a minute ago.
  */
@@ -123,23 +124,10 @@ static bool prepare_session(struct db_pg *db, struct err *e)
 	char *sql = xasprintf("SET client_min_messages = error; SET statement_timeout = %d;"
 			      "SET idle_in_transaction_session_timeout = %d;"
 			      "SET plan_cache_mode = force_generic_plan; SET jit = off; %s",
-			      PG_STATEMENT_MS, 2 * PG_STATEMENT_MS,
-			      db->mode == DB_WRITE ? writer : reader);
-	PGresult *r = PQexec(db->link, sql);
-	bool ok = PQresultStatus(r) == PGRES_COMMAND_OK || pg_refused(db, r, e);
-	PQclear(r);
+			      PG_STATEMENT_MS, PG_IDLE_MS, db->mode == DB_WRITE ? writer : reader);
+	bool ok = pg_plain(db, sql, PG_ANSWER_MS, e);
 	xfree(sql);
-	return ok;
-}
-
-static bool listen_again(struct db_pg *db, struct err *e)
-{
-	if (!db->listens)
-		return true;
-	PGresult *r = PQexec(db->link, db->listens);
-	bool ok = PQresultStatus(r) == PGRES_COMMAND_OK || pg_refused(db, r, e);
-	PQclear(r);
-	return ok;
+	return ok && (!db->listens || pg_plain(db, db->listens, PG_ANSWER_MS, e));
 }
 
 /* What the server only remarks is nobody's news. */
@@ -184,11 +172,13 @@ static bool greet(struct db_pg *db, struct err *e)
 		return fail(e, ERR_FAIL, "database: PostgreSQL %d is too old: use 13 or newer",
 			    version / 10000);
 	}
-	if (!prepare_session(db, e) || !listen_again(db, e)) {
+	if (PQsetnonblocking(db->link, 1) != 0)
+		return pg_lost(db, "connecting", e);
+	if (!prepare_session(db, e)) {
 		pg_drop(db);
 		return false;
 	}
-	if (PQsetnonblocking(db->link, 1) != 0 || !PQenterPipelineMode(db->link))
+	if (!PQenterPipelineMode(db->link))
 		return pg_lost(db, "connecting", e);
 	return true;
 }

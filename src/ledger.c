@@ -18,6 +18,7 @@ enum {
 	WATCHERS_MAX = 6,
 	LINKS_MAX = 2,       /* to a database that many may write to */
 	AGAIN_MS = 50,       /* before a group that could not be helped is run again */
+	DOUBT_MS = 500,      /* between questions what became of a group */
 	PATIENCE_MS = 10000, /* so long a database may be away before writes fail */
 };
 
@@ -67,6 +68,10 @@ static bool run_one(struct db *db, struct write *w, struct err *e)
 	w->ok = w->fn(db, w->arg, &w->err);
 	if (!w->ok) {
 		db->nnotes = notes;
+		if (db->out_of_time && !db->lazy) {
+			db->transient = false; /* it is to blame, and no other */
+			w->err.kind = ERR_FAIL;
+		}
 		if (db->transient || db->lazy)
 			*e = w->err;
 		if (db->transient || (db->lazy && w->err.kind == ERR_FAIL))
@@ -83,6 +88,10 @@ static bool run_one(struct db *db, struct write *w, struct err *e)
 /* One transaction for the whole group. After it each member knows its fate. */
 static bool attempt(struct db *db, const char *owner, struct write *group, struct err *e)
 {
+	for (struct write *w = group; w; w = w->next) {
+		w->ok = false;
+		w->err = (struct err){0};
+	}
 	if (!db_begin(db, e)) {
 		fail_group(group, e);
 		return false;
@@ -115,7 +124,7 @@ static bool goes_on(struct link *l, int n)
 {
 	struct db *db = l->db;
 	int64_t now = sys_mono_ms();
-	if (db->lazy && !db->transient) {
+	if (db->lazy && (!db->transient || db->out_of_time)) {
 		db->lazy = false; /* now one by one: who is to blame is seen */
 		return true;
 	}
@@ -160,6 +169,27 @@ static void run_group(struct link *l, struct write *group)
 		ledger_tell(g, l->db->notes, l->db->nnotes);
 }
 
+/*
+ * It is not known whether the last group was committed, and its members were told so. Nothing more
+ * is written before it is known; then everything counts as changed.
+ */
+static void settle_doubt(struct link *l)
+{
+	const struct db_note any = {.kind = NOTE_ANY};
+	struct err ignored;
+	bool stop = false;
+	if (!l->db->doubt)
+		return;
+	ledger_tell(l->ledger, &any, 1);
+	while (!stop && !l->db->ops->settle(l->db, &ignored)) {
+		poll(NULL, 0, DOUBT_MS);
+		pthread_mutex_lock(&l->ledger->lock);
+		stop = l->ledger->stop;
+		pthread_mutex_unlock(&l->ledger->lock);
+	}
+	ledger_tell(l->ledger, &any, 1);
+}
+
 /* ---- The threads ---- */
 
 /* The first GROUP_MAX of the queue, as a list of their own; under the lock. */
@@ -193,6 +223,7 @@ static void *link_main(void *arg)
 			next = group->next; /* its owner may free it at once */
 			group->done(group);
 		}
+		settle_doubt(me);
 		pthread_mutex_lock(&l->lock);
 		if (--l->running == 0 && !l->head)
 			pthread_cond_broadcast(&l->quiet);
@@ -217,7 +248,8 @@ static bool open_links(struct ledger *l, const char *url, struct err *e)
 			db_close(k->db);
 			return false;
 		}
-		if (!k->db->ops->exclusive)
+		k->db->marks = !k->db->ops->exclusive;
+		if (k->db->marks)
 			most = LINKS_MAX;
 	}
 	return true;

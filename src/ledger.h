@@ -5,8 +5,10 @@
  * It owns the writing connections: one where one process writes (SQLite), two where many do, so
  * that one group is run while the other's commit is under way. A write that fails is undone alone
  * (savepoint), the others of its group are committed. A group that failed by a deadlock or a lost
- * connection, so that nothing of it is in the database, is run again for up to ten seconds. Any
- * thread may write. After each commit the watchers hear what changed, before the writers do: who
+ * connection, so that nothing of it is in the database, is run again for up to ten seconds; a
+ * statement that takes too long fails its own write when it does so twice. Where it cannot be known
+ * whether a commit took place, its writes fail, and everything counts as changed. Any thread may
+ * write. After each commit the watchers hear what changed, before the writers do: who
  * was told that a write is done never reads what was before it.
  */
 #ifndef AUTOS_LEDGER_H
@@ -27,8 +29,8 @@ struct write {
 	void (*done)(
 		struct write *w); /* called once, from a thread of the ledger's; must not block */
 	void *owner;              /* the caller's */
-	bool ok;                  /* committed; else nothing of it is in the database and */
-	struct err err;           /* this says why */
+	bool ok;                  /* committed; else nothing of it is in the database, or that is */
+	struct err err;           /* not known: this says so */
 	struct write *next;       /* the ledger's */
 };
 

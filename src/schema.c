@@ -6,10 +6,11 @@
 #include "schema_tables.h"
 #include "sys.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { PATIENCE_MS = 600000 };
+enum { PATIENCE_MS = 600000, AGAIN_MS = 200 };
 
 int schema_version(void)
 {
@@ -80,6 +81,8 @@ bool schema_migrate(struct db *db, int *from, struct err *e)
 		while (!step(db, &was, e))
 			if (!db->transient || sys_mono_ms() >= end)
 				return false;
+			else
+				poll(NULL, 0, AGAIN_MS);
 		if (first && from)
 			*from = was;
 		if (was > SCHEMA_VERSION)

@@ -27,6 +27,7 @@
  * idempotency  answers given to an Idempotency-Key
  *
  * node         the processes on this database; leader, change, quota, quota_share: what they share
+ * (commit_mark: what was committed)
  */
 #include "schema_tables.h"
 
@@ -373,6 +374,12 @@ static const char *const version_4[] = {
 	" process_id BIGINT NOT NULL,"
 	" job_id BIGINT NOT NULL)",
 	"CREATE INDEX change_xid ON change (xid)",
+
+	/* Each transaction's own row: whether it was committed, when nobody heard the answer. */
+	"CREATE TABLE commit_mark ("
+	" id BIGINT PRIMARY KEY,"
+	" at_ms BIGINT NOT NULL,"
+	" asked BIGINT NOT NULL DEFAULT 0)", /* put there by the question */
 
 	/* The quota of a portal account, and who may use how much of it. */
 	"CREATE TABLE quota ("

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ONLY = {
     "curl/": {"http", "http_fault"},
     "sqlite3.h": {"db_sqlite"},
-    "libpq": {"db_pg", "db_pg_open"},
+    "libpq": {"db_pg", "db_pg_open", "db_pg_commit"},
     "microhttpd.h": {"server", "server_exchange"},
     "openssl/": {"sys", "cmd_admin"},
     "zlib.h": {"body"},

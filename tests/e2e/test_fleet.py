@@ -358,6 +358,36 @@ def test_database_restarts(make_sim, make_fleet, make_cluster):
     f.check(10)
 
 
+def test_commit_in_doubt(make_sim, make_fleet, make_cluster):
+    """The connection breaks when the commit is made and nobody was told: it is asked for, and nothing is done twice."""
+    sim = make_sim("--cases", 3, "--documents", 2, "--size", 2000)
+    cluster = make_cluster()
+    f = make_fleet(sim, cluster.url())
+    client = f.add("api1", "api")
+
+    def standby(name):
+        cluster.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        cluster.sql("SELECT pg_reload_conf()")
+
+    for number in plain(sim, 3):
+        standby("nobody")  # commits are made here, and wait for a standby that is not there
+        answers = []
+        asking = threading.Thread(target=lambda n=number: answers.append(client.post(client.path(n, "jobs")).status))
+        asking.start()
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'"
+        lib.until(lambda: cluster.sql(f"SELECT 1 {waiting}"), "a commit that waits")
+        assert not answers
+        cluster.sql(f"SELECT pg_terminate_backend(pid) {waiting}")
+        standby("")
+        asking.join(lib.PATIENCE)
+        assert answers == [202]
+    assert f.one("SELECT COUNT(*) FROM job") == f.one("SELECT COUNT(*) FROM process") == 3
+    assert f.one("SELECT COUNT(*) FROM event") == 3
+    f.add("worker1", "worker")
+    lib.until(lambda: f.unfinished() == 0, "all cases", every=0.1)
+    f.check(10)
+
+
 def test_no_connection_left(make_sim, make_fleet, make_cluster):
     """Others have all connections: one clear line, and work goes on when there are some again."""
     sim = make_sim("--cases", 3, "--documents", 4, "--size", 2000)

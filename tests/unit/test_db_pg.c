@@ -192,24 +192,68 @@ static void test_mended_text(void **state)
 	db_rows_release(&rows);
 }
 
+static const char touch[] = "UPDATE t SET b = $1 WHERE a = $2";
+
+struct behind {
+	struct db *db;
+	pthread_t thread;
+	bool ok;
+	struct err e;
+};
+
+static void *touch_first(void *arg)
+{
+	struct behind *b = arg;
+	b->ok = db_exec(b->db, NULL, &b->e, touch, db_s("y"), db_i(1));
+	return NULL;
+}
+
+/* Waits until somebody waits for a lock. */
+static void await_waiter(struct room *r)
+{
+	struct err e;
+	struct db *db = db_open(r->url, DB_READ, &e);
+	assert_non_null(db);
+	while (!number(db, "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+			   " AND datname = current_database()"))
+		;
+	db_close(db);
+}
+
 static void test_deadlock(void **state)
 {
 	struct room *r = *state;
 	struct err e = {0};
+	struct behind other = {.db = r->other};
 	assert_true(add(r->db, 1, &e) && add(r->db, 2, &e));
 	assert_true(db_begin(r->db, &e) && db_begin(r->other, &e));
 	assert_true(db_exec(r->other, NULL, &e, "SET LOCAL deadlock_timeout = '1min'"));
-	assert_true(db_exec(r->db, NULL, &e, "UPDATE t SET b = 'x' WHERE a = 1"));
-	assert_true(db_exec(r->other, NULL, &e, "UPDATE t SET b = 'x' WHERE a = 2"));
-	r->other->lazy = true; /* sent, and waits there */
-	assert_true(db_exec(r->other, NULL, &e, "UPDATE t SET b = 'y' WHERE a = 1"));
-	assert_true(db_exec(r->other, NULL, &e, "SELECT 1"));
-	assert_false(db_exec(r->db, NULL, &e, "UPDATE t SET b = 'y' WHERE a = 2"));
+	assert_true(db_exec(r->db, NULL, &e, touch, db_s("x"), db_i(1)));
+	assert_true(db_exec(r->other, NULL, &e, touch, db_s("x"), db_i(2)));
+	assert_int_equal(pthread_create(&other.thread, NULL, touch_first, &other), 0);
+	await_waiter(r);
+	assert_false(db_exec(r->db, NULL, &e, touch, db_s("y"), db_i(2)));
 	assert_error(&e, ERR_BUSY);
+	assert_says(&e, "deadlock");
 	assert_true(r->db->transient);
 	db_rollback(r->db);
+	pthread_join(other.thread, NULL);
+	assert_true(other.ok);
 	assert_true(db_commit(r->other, &e));
 	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t WHERE b = 'y'"), 1);
+}
+
+/* One that takes too long is told from one that was refused. */
+static void test_out_of_time(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(db_exec(r->db, NULL, &e, "SET statement_timeout = 50"));
+	assert_false(db_exec(r->db, NULL, &e, "SELECT pg_sleep(60)"));
+	assert_error(&e, ERR_BUSY);
+	assert_true(r->db->transient && r->db->out_of_time);
+	assert_false(db_exec(r->db, NULL, &e, "SELEKT"));
+	assert_false(r->db->transient || r->db->out_of_time);
 }
 
 /* ---- Statements that are not awaited ---- */
@@ -250,6 +294,97 @@ static void test_lazy(void **state)
 	assert_true(add(r->db, 3000, &e));
 }
 
+/* ---- Commits ---- */
+
+/* Sleeps in the commit of whoever writes a row of number `a` or more. */
+static void make_slow_commits(struct room *r)
+{
+	static const char *const all[] = {
+		"CREATE TABLE commit_mark (id BIGINT PRIMARY KEY, at_ms BIGINT, asked BIGINT NOT NULL"
+		" DEFAULT 0)",
+		"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" PERFORM pg_sleep(60); RETURN NULL; END $$",
+		"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED"
+		" FOR EACH ROW WHEN (NEW.a >= 1000) EXECUTE FUNCTION slow()",
+	};
+	struct err e;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		assert_true(db_run_once(r->db, all[i], &e));
+	r->db->marks = true;
+}
+
+struct commit {
+	struct db *db;
+	pthread_t thread;
+	bool ok;
+	struct err e;
+};
+
+static void *commit(void *arg)
+{
+	struct commit *c = arg;
+	c->ok = db_commit(c->db, &c->e);
+	return NULL;
+}
+
+/* The connection breaks while the server works on the commit, which it then gives up. */
+static void test_lost_commit(void **state)
+{
+	struct room *r = *state;
+	struct commit c = {.db = r->db};
+	struct db_rows rows = {0};
+	make_slow_commits(r);
+	assert_true(db_begin(r->db, &c.e) && add(r->db, 1, &c.e) && db_commit(r->db, &c.e));
+	assert_true(db_begin(r->db, &c.e) && add(r->db, 1000, &c.e));
+	assert_int_equal(pthread_create(&c.thread, NULL, commit, &c), 0);
+	while (!rows.rows) {
+		db_rows_release(&rows);
+		assert_true(db_exec(r->other, &rows, &c.e,
+				    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+				    " WHERE query = 'COMMIT' AND wait_event = 'PgSleep'"
+				    " AND datname = current_database()"));
+	}
+	db_rows_release(&rows);
+	pthread_join(c.thread, NULL);
+	assert_false(c.ok);
+	assert_error(&c.e, ERR_BUSY);
+	assert_true(r->db->transient);
+	assert_true(r->db->doubt == 0);
+	assert_int_equal(number(r->other, "SELECT COUNT(*) FROM t"), 1);
+	/* It goes on, and leaves no more marks than it needs: the last one, and one of the loss. */
+	for (int i = 2; i < 6; i++)
+		assert_true(db_begin(r->db, &c.e) && add(r->db, i, &c.e) && db_commit(r->db, &c.e));
+	assert_int_equal(number(r->other, "SELECT COUNT(*) FROM commit_mark"), 2);
+	/* Who changed nothing leaves none. */
+	int64_t mark = number(r->other, "SELECT MAX(id) FROM commit_mark");
+	assert_true(db_begin(r->db, &c.e));
+	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 5);
+	assert_true(db_commit(r->db, &c.e));
+	assert_true(number(r->other, "SELECT MAX(id) FROM commit_mark") == mark);
+}
+
+/* A question about a commit that was not there makes sure that it never will be. */
+static void test_doubt(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	static const char mark[] = "INSERT INTO commit_mark (id, at_ms) VALUES ($1, 1)";
+	make_slow_commits(r);
+	for (int i = 0; i < 2; i++) { /* again: the answer was lost */
+		r->db->doubt = 77;
+		assert_true(r->db->ops->settle(r->db, &e));
+		assert_true(r->db->doubt == 0);
+		assert_int_equal(number(r->db, "SELECT asked FROM commit_mark WHERE id = 77"), 1);
+	}
+	assert_true(db_begin(r->other, &e));
+	assert_false(db_exec(r->other, NULL, &e, mark, db_i(77)));
+	db_rollback(r->other);
+	assert_true(db_exec(r->other, NULL, &e, mark, db_i(78)));
+	r->db->doubt = 78;
+	assert_true(r->db->ops->settle(r->db, &e));
+	assert_int_equal(number(r->db, "SELECT asked FROM commit_mark WHERE id = 78"), 0);
+}
+
 /* ---- News ---- */
 
 static void test_await(void **state)
@@ -288,12 +423,11 @@ struct storm {
 static bool write_rows(struct db *db, void *arg, struct err *e)
 {
 	struct storm *s = arg;
-	static const char touch[] = "UPDATE t SET b = 'x' WHERE a = $1";
 	int64_t first = s->number % 2;
 	struct db_rows r = {0};
-	bool ok = db_exec(db, &r, e, touch, db_i(first));
+	bool ok = db_exec(db, &r, e, touch, db_s("x"), db_i(first));
 	db_rows_release(&r);
-	ok = ok && db_exec(db, &r, e, touch, db_i(1 - first));
+	ok = ok && db_exec(db, &r, e, touch, db_s("x"), db_i(1 - first));
 	db_rows_release(&r);
 	return ok && db_exec(db, NULL, e, "INSERT INTO t (a) VALUES ($1)", db_i(s->number));
 }
@@ -347,6 +481,49 @@ static void test_storm(void **state)
 	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 2 + THREADS * WRITES);
 }
 
+struct slow {
+	struct write write;
+	bool slow;
+	_Atomic int runs, done;
+};
+
+static bool write_slowly(struct db *db, void *arg, struct err *e)
+{
+	struct slow *s = arg;
+	s->runs++;
+	return !s->slow || (db_exec(db, NULL, e, "SET LOCAL statement_timeout = 100") &&
+			    db_exec(db, NULL, e, "SELECT pg_sleep(60)"));
+}
+
+static void note_done(struct write *w)
+{
+	struct slow *s = w->owner;
+	s->done++;
+}
+
+/* Whoever takes too long fails alone, whatever group he is in. */
+static void test_slow_member(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	struct slow s[20] = {0};
+	struct ledger *l = ledger_open(r->url, &e);
+	assert_non_null(l);
+	for (size_t i = 0; i < 20; i++) {
+		s[i].slow = i == 7;
+		s[i].write = (struct write){
+			.fn = write_slowly, .arg = &s[i], .done = note_done, .owner = &s[i]};
+		ledger_submit(l, &s[i].write);
+	}
+	ledger_close(l);
+	for (size_t i = 0; i < 20; i++) {
+		assert_int_equal(s[i].done, 1);
+		assert_true(s[i].write.ok == (i != 7));
+	}
+	assert_error(&s[7].write.err, ERR_FAIL);
+	assert_int_equal(s[7].runs, 2);
+}
+
 /* Many processes migrate one new database at the same moment. */
 static void *migrate(void *arg)
 {
@@ -376,10 +553,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lost_outside), TEST(test_lost_inside),   TEST(test_lost_reader),
-		TEST(test_addresses),    TEST(test_several_hosts), TEST(test_no_values_in_errors),
-		TEST(test_mended_text),  TEST(test_deadlock),      TEST(test_lazy),
-		TEST(test_await),        TEST(test_storm),         TEST(test_migrate_together),
+		TEST(test_lost_outside),  TEST(test_lost_inside),
+		TEST(test_lost_reader),   TEST(test_addresses),
+		TEST(test_several_hosts), TEST(test_no_values_in_errors),
+		TEST(test_mended_text),   TEST(test_deadlock),
+		TEST(test_out_of_time),   TEST(test_lazy),
+		TEST(test_lost_commit),   TEST(test_doubt),
+		TEST(test_await),         TEST(test_storm),
+		TEST(test_slow_member),   TEST(test_migrate_together),
 	};
 	const struct CMUnitTest nothing[] = {cmocka_unit_test(test_addresses)};
 	database_server = getenv("AUTOS_TEST_POSTGRES");
