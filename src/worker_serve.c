@@ -21,9 +21,6 @@ enum {
 	TROUBLE_MAX_MS = 60000,
 	CALM_MS = 5000, /* so long without trouble, and it is over */
 	LEASES_AT_ONCE = JOB_CLAIM_MAX,
-	SLACK_MS = 500,        /* a commit comes at most so late, or is seen by the next sweep */
-	SWEEP_EVERY_MS = 2000, /* all that waits is looked at */
-	ALL_EVERY_MS = 30000,  /* ... and all leases */
 };
 
 /* ---- Called by others ---- */
@@ -102,37 +99,6 @@ static bool claim_ready(struct db *db, void *arg, struct err *e)
 			       &c->n, e);
 }
 
-/*
- * Where a server keeps dead rows, most looks begin where the last one ended; every two seconds one
- * sees all that waits, and every thirty all leases too.
- */
-static const struct job_place *look_from(struct worker *w, int64_t now, struct job_place *p)
-{
-	int64_t wall = sys_wall_ms();
-	if (w->db->ops->exclusive || !w->expired_at || now - w->expired_at >= ALL_EVERY_MS) {
-		w->expired_at = w->swept_at = now;
-		return NULL;
-	}
-	*p = w->place;
-	p->expired_ms = wall - (now - w->swept_at) - SLACK_MS;
-	if (now - w->swept_at >= SWEEP_EVERY_MS) {
-		p->priority = JOB_PRIORITY_MAX + 1;
-		w->swept_at = now;
-	} else {
-		p->expired_ms = wall; /* the last sweep saw them */
-	}
-	return p;
-}
-
-static void remember_place(struct worker *w, const struct claims *c)
-{
-	if (!c->n)
-		return;
-	const struct job_lease *last = &c->leases[c->n - 1];
-	w->place = (struct job_place){.priority = last->priority,
-				      .run_at_ms = last->run_at_ms - SLACK_MS};
-}
-
 /* Whether all places were taken, and some by jobs that others left behind: there may be more of
  * those, with leases that ran out long ago. */
 static bool may_leave_some(const struct claims *c)
@@ -150,8 +116,8 @@ static bool claim(struct worker *w, int64_t now, struct err *e)
 	if (room == 0 || !worker_may_claim(w) || (!w->look && now - w->looked_at < LOOK_EVERY_MS))
 		return true;
 	struct claims c = {.w = w, .most = room < LEASES_AT_ONCE ? room : LEASES_AT_ONCE};
-	struct job_place place;
-	c.from = look_from(w, now, &place);
+	if (!w->db->ops->exclusive)
+		c.from = cursor_begin(&w->cursor, now, sys_wall_ms());
 	w->look = false;
 	w->looked_at = now;
 	if (!ledger_write(w->o.ledger, claim_ready, &c, e))
@@ -159,9 +125,9 @@ static bool claim(struct worker *w, int64_t now, struct err *e)
 	worker_leases_committed(w);
 	for (size_t i = 0; i < c.n; i++)
 		worker_hold(w, &c.leases[i], c.now_ms);
-	remember_place(w, &c);
+	cursor_end(&w->cursor, sys_mono_ms(), c.leases, c.n);
 	if (may_leave_some(&c))
-		w->expired_at = 0;
+		cursor_rewind(&w->cursor);
 	w->look = c.n == room; /* there may be more, for the next free place */
 	return true;
 }

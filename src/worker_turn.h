@@ -7,6 +7,7 @@
 #include "worker.h"
 
 #include "account.h"
+#include "cursor.h"
 #include "flow.h"
 #include "http.h"
 #include "putter.h"
@@ -47,16 +48,14 @@ struct worker {
 		quota_news; /* said by others, also by signal handlers */
 
 	/* as a service */
-	struct job_place place; /* where the next look begins, unless it is from the beginning */
-	int64_t swept_at;       /* monotonic; when it last was */
-	int64_t expired_at;     /* ... for expired leases */
-	bool look;              /* there may be ready jobs */
-	bool check;             /* held leases may be lost */
-	int64_t looked_at;      /* monotonic */
-	int64_t checked_at;     /* monotonic; held leases were compared with the database */
-	int64_t resumed_at;     /* monotonic; work goes on after trouble, 0 = there is no trouble */
-	int64_t pause_ms;       /* the last rest after trouble, 0 = there is no trouble */
-	int64_t drain_until;    /* monotonic; 0 = not draining yet */
+	struct cursor cursor;
+	bool look;           /* there may be ready jobs */
+	bool check;          /* held leases may be lost */
+	int64_t looked_at;   /* monotonic */
+	int64_t checked_at;  /* monotonic; held leases were compared with the database */
+	int64_t resumed_at;  /* monotonic; work goes on after trouble, 0 = there is no trouble */
+	int64_t pause_ms;    /* the last rest after trouble, 0 = there is no trouble */
+	int64_t drain_until; /* monotonic; 0 = not draining yet */
 	pthread_mutex_t health_lock;
 	struct worker_health health;
 };

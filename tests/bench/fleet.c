@@ -10,6 +10,7 @@
  * Prints how many each second, one line each.
  */
 #include "cnj.h"
+#include "cursor.h"
 #include "job.h"
 #include "ledger.h"
 #include "sys.h"
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEASE_MS = 12000, OPEN_MAX = 512, SLACK_MS = 500, SWEEP_MS = 2000, ALL_MS = 30000 };
+enum { LEASE_MS = 12000, OPEN_MAX = 512 };
 
 static int64_t end_ms, start_ms;
 static _Atomic int64_t seconds[600];
@@ -130,38 +131,16 @@ static bool write_ends(struct db *db, void *arg, struct err *e)
 	return true;
 }
 
-/* As worker_serve.c does it. */
-static void choose_place(struct work *w, struct job_place *p, bool head)
-{
-	static struct job_place last;
-	static int64_t swept, all;
-	int64_t now = sys_mono_ms(), wall = sys_wall_ms();
-	w->from = NULL;
-	if (w->n)
-		last = (struct job_place){.priority = w->leases[w->n - 1].priority,
-					  .run_at_ms = w->leases[w->n - 1].run_at_ms - SLACK_MS};
-	if (head || !all || now - all >= ALL_MS) {
-		all = swept = now;
-		return;
-	}
-	*p = last;
-	p->expired_ms = wall;
-	if (now - swept >= SWEEP_MS) {
-		p->priority = JOB_PRIORITY_MAX + 1;
-		p->expired_ms = wall - (now - swept) - SLACK_MS;
-		swept = now;
-	}
-	w->from = p;
-}
-
 static bool work(struct ledger *l, size_t at_once, bool head, struct err *e)
 {
 	struct work w = {.most = at_once};
-	struct job_place place;
+	struct cursor cursor = {0};
 	while (sys_mono_ms() < end_ms) {
-		choose_place(&w, &place, head);
-		if (!ledger_write(l, write_claim, &w, e) ||
-		    (w.n && !ledger_write(l, write_ends, &w, e)))
+		w.from = head ? NULL : cursor_begin(&cursor, sys_mono_ms(), sys_wall_ms());
+		if (!ledger_write(l, write_claim, &w, e))
+			return false;
+		cursor_end(&cursor, sys_mono_ms(), w.leases, w.n);
+		if ((w.n && !ledger_write(l, write_ends, &w, e)))
 			return false;
 		count((int64_t)w.n);
 		if (!w.n)

@@ -197,7 +197,7 @@ def test_a_thousand_dead_targets(make_sim, make_service):
 
 def test_a_long_queue_of_one_target(make_sim, make_service):
     """Hundreds for a target that hangs do not delay another's first one."""
-    s, found = ready(make_sim, make_service, 2, webhook_timeout="5s")
+    s, found = ready(make_sim, make_service, 2, webhook_timeout="50s")
     go = threading.Event()
     with receiver.Receiver(lambda m: (go.wait(lib.PATIENCE), 200)[1]) as slow, receiver.Receiver() as quick:
         for i in range(300):
