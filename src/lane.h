@@ -20,8 +20,8 @@ struct lane_options {
 
 struct lane {
 	struct lane_options o;
-	double limit; /* o.min <= limit <= o.max */
-	int active;
+	double limit; /* o.min <= limit <= o.max; as a share of a lane, 0 and more */
+	int active;   /* may be above a limit that fell */
 	int64_t paused_until;
 	int64_t next_list;
 	int64_t halved_at;

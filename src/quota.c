@@ -102,6 +102,8 @@ static int fair_part(int whole, int sharers, int rank, int64_t now)
 static bool write_back(struct db *db, const struct quota_ask *a, const struct lane *l,
 		       const struct quota_share *s, int64_t now, struct err *e)
 {
+	/* What is in flight cannot be taken back. */
+	int reserved = s->granted > a->active ? s->granted : a->active;
 	return db_exec(db, NULL, e,
 		       "UPDATE quota SET limit_milli = $1, paused_until_ms = $2, next_list_ms = $3,"
 		       " halved_ms = $4, holds = $5 WHERE account = $6",
@@ -112,7 +114,7 @@ static bool write_back(struct db *db, const struct quota_ask *a, const struct la
 		       " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, owner) DO UPDATE SET"
 		       " granted = excluded.granted, wants = excluded.wants,"
 		       " until_ms = excluded.until_ms",
-		       db_s(a->account), db_s(a->owner), db_i(s->granted), db_i(a->wants),
+		       db_s(a->account), db_s(a->owner), db_i(reserved), db_i(a->wants),
 		       db_i(now + a->lease_ms));
 }
 
@@ -131,9 +133,8 @@ bool quota_sync(struct db *db, const struct quota_ask *a, struct quota_share *ou
 	int part = a->wants ? fair_part(out->whole, out->sharers, rank, now) : 0;
 	int left = out->whole - others;
 	out->granted = part < left ? part : left;
-	/* What is in flight cannot be taken back. */
-	if (out->granted < a->active)
-		out->granted = a->active;
+	if (out->granted < 0)
+		out->granted = 0;
 	if (a->held && out->paused_anew)
 		db_note(db, (struct db_note){.kind = NOTE_QUOTA});
 	return write_back(db, a, &l, out, now, e);

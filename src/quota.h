@@ -2,9 +2,10 @@
  * quota - the portal's quota of one account, kept in the database and shared by all processes.
  *
  * One row holds the state of the lane (how many requests at once, the pause, the next list call),
- * on the server's clock; a row for each process holds what it may use and until when. A share only
- * grows by what nobody else has, so that all of them together never exceed the whole; a process
- * that says nothing loses its share when its time is over. Only where many processes write
+ * on the server's clock; a row for each process holds what is reserved for it and until when: what
+ * it may use, or what it has in flight when that is more. A share only grows by what nobody else
+ * has reserved, so that all of them together never exceed the whole, and shrinks as requests end; a
+ * process that says nothing loses its share when its time is over. Only where many processes write
  * (PostgreSQL).
  */
 #ifndef AUTOS_QUOTA_H
@@ -32,7 +33,7 @@ struct quota_ask {
 };
 
 struct quota_share {
-	int granted;        /* requests at once */
+	int granted;        /* requests at once; there may be more in flight, then none may start */
 	int whole;          /* of all processes together */
 	int sharers;        /* processes with work */
 	int64_t pause_ms;   /* left of a pause; 0 = none */

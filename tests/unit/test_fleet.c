@@ -366,6 +366,18 @@ static struct quota_share ask_share(struct db *db, const char *owner, struct quo
 
 #define WORK(...) ((struct quota_ask){.wants = true, ##__VA_ARGS__})
 
+/* What is kept for this process, in use or not. */
+static int64_t reserved(struct db *db, const char *owner)
+{
+	struct db_rows r;
+	struct err e;
+	assert_true(db_exec(db, &r, &e, "SELECT granted FROM quota_share WHERE owner = $1",
+			    db_s(owner)));
+	int64_t n = r.rows ? db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	return n;
+}
+
 /* All together never have more than the whole, whoever comes and goes, and all get a part. */
 static void test_shares(void **state)
 {
@@ -374,8 +386,11 @@ static void test_shares(void **state)
 	assert_int_equal(ask_share(db, "a", WORK()).granted, 4);
 	/* A second one gets what the first gives back at its next turn. */
 	assert_int_equal(ask_share(db, "b", WORK()).granted, 0);
-	assert_int_equal(ask_share(db, "a", WORK(.active = 4)).granted, 4); /* in flight */
+	assert_int_equal(ask_share(db, "a", WORK(.active = 4)).granted, 2);
+	assert_int_equal(reserved(db, "a"), 4); /* in flight */
 	assert_int_equal(ask_share(db, "b", WORK()).granted, 0);
+	assert_int_equal(ask_share(db, "a", WORK(.active = 3)).granted, 2);
+	assert_int_equal(ask_share(db, "b", WORK()).granted, 1); /* as each of them ends */
 	assert_int_equal(ask_share(db, "a", WORK(.active = 1)).granted, 2);
 	assert_int_equal(ask_share(db, "b", WORK()).granted, 2);
 	/* Without work a part goes to the other. */
@@ -398,6 +413,30 @@ static void test_share_of_the_dead(void **state)
 		granted = ask_share(p->b, "b", WORK()).granted;
 	}
 	assert_int_equal(granted, 4);
+}
+
+/* A process that was frozen finds requests of its own still in flight, and everything given to
+ * another: it starts none until that one has given some back. */
+static void test_share_after_a_freeze(void **state)
+{
+	struct pair *p = *state;
+	assert_int_equal(ask_share(p->b, "b", WORK()).granted, 4);
+	assert_int_equal(ask_share(p->b, "frozen", WORK(.active = 3)).granted, 0);
+	assert_int_equal(ask_share(p->b, "frozen", WORK(.active = 2)).granted, 0);
+	assert_int_equal(reserved(p->b, "frozen"), 2);
+	assert_int_equal(ask_share(p->b, "b", WORK(.active = 4)).granted, 2);
+	assert_int_equal(ask_share(p->b, "frozen", WORK(.active = 1)).granted, 0);
+	assert_int_equal(ask_share(p->b, "b", WORK(.active = 1)).granted, 2);
+	assert_int_equal(ask_share(p->b, "frozen", WORK(.active = 1)).granted, 2);
+}
+
+/* Halving takes effect at once, not as slowly as the process is asked. */
+static void test_share_after_halving(void **state)
+{
+	struct pair *p = *state;
+	assert_int_equal(ask_share(p->b, "a", WORK()).granted, 4);
+	assert_int_equal(ask_share(p->b, "a", WORK(.active = 4, .overload = true)).granted, 2);
+	assert_int_equal(reserved(p->b, "a"), 4);
 }
 
 static void test_whole_moves(void **state)
@@ -596,6 +635,8 @@ int main(void)
 		TEST_PAIR(test_ask_beside_end),
 		TEST_PAIR(test_shares),
 		TEST_PAIR(test_share_of_the_dead),
+		TEST_PAIR(test_share_after_a_freeze),
+		TEST_PAIR(test_share_after_halving),
 		TEST_PAIR(test_whole_moves),
 		TEST_PAIR(test_turns),
 	};
