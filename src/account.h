@@ -25,7 +25,8 @@ struct account_share {
 	bool wants_list; /* a list call waits for its turn */
 	int good;        /* good answers since the database was told */
 	bool overload, held;
-	int64_t wait_ms; /* of the hold; -1 = it named no time */
+	bool untimed;       /* a hold named no time */
+	int64_t held_until; /* monotonic; the latest end that holds named, 0 = none did */
 };
 
 struct account {

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { LANE_WAIT_MAX_MS = 3600000 }; /* whatever time a peer names */
+
 struct lane_options {
 	int min, start, max;  /* requests at once */
 	int64_t pace_ms;      /* between the starts of two list calls */

@@ -57,6 +57,8 @@ static void apply(struct lane *l, const struct quota_ask *a, int64_t now, struct
 		lane_halve(l, now);
 	if (a->held)
 		out->paused_anew = lane_hold(l, now, a->wait_ms, &pause);
+	if (a->held && a->untimed)
+		lane_hold(l, now, -1, &pause); /* whichever is longer */
 	out->pause_ms = l->paused_until > now ? l->paused_until - now : 0;
 	out->list_in_ms = -1;
 	if (l->o.pace_ms == 0) {

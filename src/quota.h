@@ -28,7 +28,8 @@ struct quota_ask {
 	int good;         /* good answers */
 	bool overload;    /* the portal was overloaded */
 	bool held;        /* the portal made us wait: */
-	int64_t wait_ms;  /* so long; -1 = it named no time */
+	int64_t wait_ms;  /* so long at most; -1 = it named no time */
+	bool untimed;     /* ... and once it named none */
 	int64_t lease_ms; /* of the share */
 };
 

@@ -63,6 +63,13 @@ static void take_share(struct worker *w, const struct sharing *s, int64_t asked)
 	metric_set(METRIC_portal_parallel_fleet, s->share.whole);
 }
 
+/* What is left of the longest time that the portal named, -1 = it named none. */
+static int64_t hold_left(const struct account *a, int64_t now)
+{
+	int64_t left = a->share.held_until - now;
+	return a->share.held_until == 0 ? -1 : left > 0 ? left : 0;
+}
+
 bool worker_share(struct worker *w, int64_t now, struct err *e)
 {
 	struct account *a = &w->account;
@@ -77,14 +84,16 @@ bool worker_share(struct worker *w, int64_t now, struct err *e)
 				    .good = a->share.good,
 				    .overload = a->share.overload,
 				    .held = a->share.held,
-				    .wait_ms = a->share.wait_ms,
+				    .wait_ms = hold_left(a, now),
+				    .untimed = a->share.untimed,
 				    .lease_ms = w->o.config->lease_time}};
 	int64_t asked = sys_mono_ms();
 	if (!ledger_write(w->o.ledger, sync_share, &s, e))
 		return false;
 	w->shared_at = now;
 	a->share.good = 0;
-	a->share.wants_list = a->share.overload = a->share.held = false;
+	a->share.wants_list = a->share.overload = a->share.held = a->share.untimed = false;
+	a->share.held_until = 0;
 	take_share(w, &s, asked);
 	return true;
 }

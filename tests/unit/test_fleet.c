@@ -454,6 +454,19 @@ static void test_whole_moves(void **state)
 	assert_in_range(s.pause_ms, 3000, 5000);
 }
 
+/* Of a hold that named a time and one that named none, the longer one counts. */
+static void test_longest_pause(void **state)
+{
+	struct pair *p = *state;
+	struct quota_share s =
+		ask_share(p->b, "a", WORK(.held = true, .wait_ms = 1, .untimed = true));
+	assert_in_range(s.pause_ms, 50, 100);
+	s = ask_share(p->b, "a", WORK(.held = true, .wait_ms = 5000, .untimed = true));
+	assert_in_range(s.pause_ms, 4900, 5000);
+	s = ask_share(p->b, "a", WORK(.held = true, .wait_ms = -1));
+	assert_in_range(s.pause_ms, 200, 5000);
+}
+
 /* Turns for list calls are a pace and a window apart, whoever gets them. */
 static void test_turns(void **state)
 {
@@ -638,6 +651,7 @@ int main(void)
 		TEST_PAIR(test_share_after_a_freeze),
 		TEST_PAIR(test_share_after_halving),
 		TEST_PAIR(test_whole_moves),
+		TEST_PAIR(test_longest_pause),
 		TEST_PAIR(test_turns),
 	};
 	const struct CMUnitTest moves[] = {
