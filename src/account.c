@@ -166,6 +166,16 @@ bool account_may_list(struct account *a, int64_t now)
 	return false;
 }
 
+void account_list_turn(struct account *a, int64_t asked, int64_t told, int64_t in_ms,
+		       int64_t for_ms)
+{
+	struct account_share *s = &a->share;
+	s->list_from = told + in_ms;
+	s->list_until = asked + in_ms + for_ms;
+	if (s->list_until < s->list_from)
+		s->list_from = s->list_until = 0;
+}
+
 int64_t account_opens_at(const struct account *a, int64_t now)
 {
 	int64_t at = lane_opens_at(&a->lane, now);

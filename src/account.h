@@ -64,6 +64,14 @@ void account_release(struct account *a);
 int account_room(const struct account *a, int64_t now);
 bool account_may_list(struct account *a, int64_t now);
 
+/*
+ * The turn for a list call that was granted: it begins in_ms after a moment and lasts for_ms, and
+ * all that is known of the moment is that it lies between `asked` and `told` (monotonic). It is
+ * used only while it lasts whenever the moment was; a turn of which nothing is left then is none.
+ */
+void account_list_turn(struct account *a, int64_t asked, int64_t told, int64_t in_ms,
+		       int64_t for_ms);
+
 /* The next moment after now at which time alone opens the lane, INT64_MAX if none. */
 int64_t account_opens_at(const struct account *a, int64_t now);
 

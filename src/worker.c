@@ -207,6 +207,8 @@ int64_t worker_start(struct worker *w, int64_t now)
 		if (run_has_news(r) && now + COMMIT_EVERY_MS < at)
 			at = now + COMMIT_EVERY_MS;
 	}
+	if (w->account.share.on && worker_share_at(w) < at)
+		at = worker_share_at(w);
 	return at;
 }
 
