@@ -316,6 +316,7 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 			end = WORKER_DONE;
 			break;
 		}
+		now = sys_mono_ms(); /* the database may have taken long */
 		int64_t at = w->idle_since ? INT64_MAX : worker_start(w, now);
 		wait = at - now < 0 ? 0 : at - now;
 		if (wait > TURN_MAX_MS)
