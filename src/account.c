@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOKEN_MAX = 8000, LOOK_EVERY_MS = 1000, WAIT_MAX_MS = 3600000 };
+enum { TOKEN_MAX = 8000, LOOK_EVERY_MS = 1000 };
 
 static void skip_space(const char **text, size_t *len)
 {
@@ -166,6 +166,16 @@ bool account_may_list(struct account *a, int64_t now)
 	return false;
 }
 
+void account_list_turn(struct account *a, int64_t asked, int64_t told, int64_t in_ms,
+		       int64_t for_ms)
+{
+	struct account_share *s = &a->share;
+	s->list_from = told + in_ms;
+	s->list_until = asked + in_ms + for_ms;
+	if (s->list_until < s->list_from)
+		s->list_from = s->list_until = 0;
+}
+
 int64_t account_opens_at(const struct account *a, int64_t now)
 {
 	int64_t at = lane_opens_at(&a->lane, now);
@@ -211,16 +221,20 @@ void account_good(struct account *a, int64_t asked_ms)
 void account_hold(struct account *a, int64_t wait_ms, bool rate, const char *rule)
 {
 	int64_t now = sys_mono_ms(), pause;
-	if (wait_ms > WAIT_MAX_MS)
-		wait_ms = WAIT_MAX_MS;
+	if (wait_ms > LANE_WAIT_MAX_MS)
+		wait_ms = LANE_WAIT_MAX_MS;
 	if (rate)
 		metric_add(METRIC_portal_rate_limited, 1);
 	if (!a->held_since)
 		a->held_since = now;
 	a->held_at = now;
 	if (a->share.on) {
-		a->share.held = true;
-		a->share.wait_ms = wait_ms;
+		struct account_share *s = &a->share;
+		s->held = true;
+		if (wait_ms < 0)
+			s->untimed = true;
+		else if (now + wait_ms > s->held_until)
+			s->held_until = now + wait_ms;
 	}
 	if (!lane_hold(&a->lane, now, wait_ms, &pause))
 		return;

@@ -25,7 +25,8 @@ struct account_share {
 	bool wants_list; /* a list call waits for its turn */
 	int good;        /* good answers since the database was told */
 	bool overload, held;
-	int64_t wait_ms; /* of the hold; -1 = it named no time */
+	bool untimed;       /* a hold named no time */
+	int64_t held_until; /* monotonic; the latest end that holds named, 0 = none did */
 };
 
 struct account {
@@ -62,6 +63,14 @@ void account_release(struct account *a);
 /* How many more requests may start now, and whether a list call may. */
 int account_room(const struct account *a, int64_t now);
 bool account_may_list(struct account *a, int64_t now);
+
+/*
+ * The turn for a list call that was granted: it begins in_ms after a moment and lasts for_ms, and
+ * all that is known of the moment is that it lies between `asked` and `told` (monotonic). It is
+ * used only while it lasts whenever the moment was; a turn of which nothing is left then is none.
+ */
+void account_list_turn(struct account *a, int64_t asked, int64_t told, int64_t in_ms,
+		       int64_t for_ms);
 
 /* The next moment after now at which time alone opens the lane, INT64_MAX if none. */
 int64_t account_opens_at(const struct account *a, int64_t now);

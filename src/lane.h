@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { LANE_WAIT_MAX_MS = 3600000 }; /* whatever time a peer names */
+
 struct lane_options {
 	int min, start, max;  /* requests at once */
 	int64_t pace_ms;      /* between the starts of two list calls */
@@ -20,8 +22,8 @@ struct lane_options {
 
 struct lane {
 	struct lane_options o;
-	double limit; /* o.min <= limit <= o.max */
-	int active;
+	double limit; /* o.min <= limit <= o.max; as a share of a lane, 0 and more */
+	int active;   /* may be above a limit that fell */
 	int64_t paused_until;
 	int64_t next_list;
 	int64_t halved_at;

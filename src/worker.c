@@ -207,6 +207,8 @@ int64_t worker_start(struct worker *w, int64_t now)
 		if (run_has_news(r) && now + COMMIT_EVERY_MS < at)
 			at = now + COMMIT_EVERY_MS;
 	}
+	if (w->account.share.on && worker_share_at(w) < at)
+		at = worker_share_at(w);
 	return at;
 }
 
@@ -314,6 +316,7 @@ enum worker_end worker_run(struct worker *w, const int64_t *jobs, size_t n, stru
 			end = WORKER_DONE;
 			break;
 		}
+		now = sys_mono_ms(); /* the database may have taken long */
 		int64_t at = w->idle_since ? INT64_MAX : worker_start(w, now);
 		wait = at - now < 0 ? 0 : at - now;
 		if (wait > TURN_MAX_MS)

@@ -41,6 +41,9 @@ struct worker {
 	int64_t shown_at;            /* monotonic */
 	bool shown_pause;            /* what was shown then */
 	int64_t shared_at;           /* monotonic; when the share was last asked for */
+	int64_t share_again_at;      /* monotonic; not before, somebody else had the quota's row */
+	int64_t list_again_at;       /* monotonic; no turn for a list call is to be had before */
+	int64_t trip_ms;             /* an answer about the share takes so long */
 	int whole, sharers;          /* of the quota: see quota_share */
 	int64_t idle_since;          /* monotonic; when the token became unusable, 0 = usable */
 	struct worker_progress over; /* sums of runs that are over */
@@ -73,6 +76,8 @@ void worker_wind_up(struct worker *w, enum worker_end end);
 /* With other processes on the database: tells it what was seen of the portal's quota, and takes the
  * share it grants, when that is due. */
 bool worker_share(struct worker *w, int64_t now, struct err *e);
+/* When it is due next (monotonic). */
+int64_t worker_share_at(const struct worker *w);
 /* Whether there is quota left for another case. */
 bool worker_may_claim(const struct worker *w);
 

@@ -47,11 +47,12 @@ def preload(library):
     return {"LD_PRELOAD": f"{SANITIZER}:{library}" if SANITIZER else str(library)}
 
 
-def shim(call=None, at=0, error="EIO", sticky=False, kill=None, path=None, count_file=None):
+def shim(call=None, at=0, error="EIO", sticky=False, kill=None, path=None, count_file=None, delay=None):
     """The environment that makes the program's calls fail; the sanitizer's runtime must be first."""
     env = preload(SHIM)
     for key, value in (("CALL", call), ("AT", at), ("ERRNO", error), ("STICKY", "1" if sticky else None),
-                       ("KILL", kill), ("PATH", path), ("COUNT_FILE", count_file)):
+                       ("KILL", kill), ("PATH", path), ("COUNT_FILE", count_file),
+                       ("DELAY", delay)):
         if value:
             env["FAULT_" + key] = str(value)
     return env

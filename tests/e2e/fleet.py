@@ -98,7 +98,8 @@ class Fleet:
     def __init__(self, place, sim, database, net=None, **settings):
         self.place, self.sim, self.database, self.net = place, sim, database, net
         self.store = SharedFolder(place / "objects")
-        self.settings = {"rate_limit": "1000000", "rate_limit_anonymous": "1000000", **settings}
+        self.settings = {"rate_limit": "1000000", "rate_limit_anonymous": "1000000", "metrics_public": "yes",
+                         **settings}
         self.nodes = {}
         self.keys = {}
 
@@ -138,6 +139,11 @@ class Fleet:
 
     def unfinished(self):
         return self.one("SELECT COUNT(*) FROM job WHERE state IN ('pending', 'processing')")
+
+    def metric(self, node, name):
+        """What a node counts, without labels."""
+        text = node.get("/metrics", key=None).body.decode()
+        return int(float(next(line for line in text.splitlines() if line.startswith(f"autos_{name} ")).split()[1]))
 
     def check(self, limit):
         """I1, I2, I6, I8 once everything is over."""

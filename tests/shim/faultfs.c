@@ -1,12 +1,13 @@
 /*
  * faultfs - preloaded into a program, counts its calls that change the disk and makes the n-th one
- * fail, or kills the program there.
+ * fail or slow, or kills the program there.
  *
  * - FAULT_CALL=KIND[,KIND]: which calls, of write fsync rename renameat2 open link mkdir unlink
  * - FAULT_AT=N: the N-th of them, from 1
  * - FAULT_ERRNO=NAME: what it fails with, of EIO (default) ENOSPC EDQUOT EROFS EMFILE EACCES EINVAL
  * - FAULT_STICKY=1: all of them from the N-th on
  * - FAULT_KILL=before|after: instead of failing, SIGKILL just before or after the N-th
+ * - FAULT_DELAY=MS: instead of failing, it takes so much longer
  * - FAULT_PATH=TEXT: only calls on paths that hold this text
  * - FAULT_COUNT_FILE=PATH: at exit, "KIND COUNT" lines for all kinds are written there
  *
@@ -17,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -37,6 +39,7 @@ static struct {
 	bool chosen[KINDS];
 	unsigned long at;
 	int error;
+	int delay_ms;
 	bool sticky, before, after;
 	const char *path, *count_file;
 } plan = {.error = EIO};
@@ -81,10 +84,11 @@ __attribute__((constructor)) static void read_plan(void)
 {
 	const char *call = getenv("FAULT_CALL"), *at = getenv("FAULT_AT");
 	const char *error = getenv("FAULT_ERRNO"), *sticky = getenv("FAULT_STICKY");
-	const char *kill_when = getenv("FAULT_KILL");
+	const char *kill_when = getenv("FAULT_KILL"), *delay = getenv("FAULT_DELAY");
 	choose(call ? call : "");
 	plan.at = at ? strtoul(at, NULL, 10) : 0;
 	plan.error = error_named(error ? error : "EIO");
+	plan.delay_ms = delay ? (int)strtol(delay, NULL, 10) : 0;
 	plan.sticky = sticky && strcmp(sticky, "1") == 0;
 	plan.after = kill_when && strcmp(kill_when, "after") == 0;
 	plan.before = kill_when && *kill_when && !plan.after;
@@ -129,6 +133,10 @@ static enum fate count(enum kind k)
 		die_here();
 	if (plan.after)
 		return PASS_AND_DIE;
+	if (plan.delay_ms > 0) {
+		poll(NULL, 0, plan.delay_ms);
+		return PASS;
+	}
 	errno = plan.error;
 	return FAIL;
 }

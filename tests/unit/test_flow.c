@@ -69,6 +69,56 @@ static int64_t pause_left(const struct room *r)
 	return r->account.lane.paused_until - sys_mono_ms();
 }
 
+static void asks_to_wait(struct room *r, const char *retry_after)
+{
+	struct task *t = next(r);
+	t->exchange.res = (struct http_res){.status = 429, .content_length = -1};
+	snprintf(t->exchange.res.retry_after, sizeof t->exchange.res.retry_after, "%s",
+		 retry_after);
+	flow_answer(&r->flow, t);
+}
+
+/* With a share of a quota the others are told the longest time that was named, and that none was.
+ */
+static void test_longest_hold_is_told(void **state)
+{
+	struct room *r = *state;
+	struct account_share *s = &r->account.share;
+	*s = (struct account_share){.on = true, .until = INT64_MAX, .list_until = INT64_MAX};
+	r->run->stage = RUN_DETAIL;
+	asks_to_wait(r, "");
+	assert_true(s->held && s->untimed && s->held_until == 0);
+	s->untimed = false;
+	asks_to_wait(r, "120");
+	assert_true(s->held && !s->untimed);
+	asks_to_wait(r, "5");
+	asks_to_wait(r, "");
+	assert_true(s->held && s->untimed);
+	assert_in_range(s->held_until - sys_mono_ms(), 60000, 120001);
+}
+
+/* A turn for a list call is used only while it lasts on the other clock, whose reading came back
+ * some time after it was asked for. */
+static void test_list_turn(void **state)
+{
+	struct room *r = *state;
+	struct account *a = &r->account;
+	a->share = (struct account_share){.on = true, .until = INT64_MAX};
+	account_list_turn(a, 10000, 10300, 50, 400);
+	assert_false(account_may_list(a, 10349));
+	assert_false(a->share.wants_list);
+	assert_true(account_opens_at(a, 10300) == 10350);
+	assert_true(account_may_list(a, 10350));
+	assert_true(account_may_list(a, 10450));
+	assert_false(account_may_list(a, 10451));
+	assert_true(a->share.wants_list);
+	/* The answer came when it was over: another one is asked for at once. */
+	a->share.wants_list = false;
+	account_list_turn(a, 20000, 20450, 50, 400);
+	assert_false(account_may_list(a, 20450));
+	assert_true(a->share.wants_list);
+}
+
 /* A portal that is away for long is asked at least every portal_pause_max, and nothing is given
  * up. */
 static void test_portal_away(void **state)
@@ -128,6 +178,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_portal_away),
 		TEST(test_portal_names_the_time),
+		TEST(test_longest_hold_is_told),
+		TEST(test_list_turn),
 		TEST(test_trace),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
