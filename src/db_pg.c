@@ -248,7 +248,7 @@ static bool send_run(struct db_pg *db, const char *sql, const struct db_value *a
 	return ok;
 }
 
-bool pg_sync(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e)
+static bool sync_up(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e)
 {
 	if (PQpipelineSync(db->link) != 1)
 		return pg_lost(db, "sending", e);
@@ -256,7 +256,8 @@ bool pg_sync(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err
 	return take_all(db, out, limit_ms, e);
 }
 
-bool pg_have_link(struct db_pg *db, struct err *e)
+/* A connection, and one that this transaction began on. */
+static bool have_link(struct db_pg *db, struct err *e)
 {
 	if (!db->base.in_transaction)
 		return pg_connect(db, e);
@@ -269,22 +270,22 @@ bool pg_have_link(struct db_pg *db, struct err *e)
 bool pg_run(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
 	    struct db_rows *out, struct err *e)
 {
-	if (!pg_have_link(db, e))
+	if (!have_link(db, e))
 		return false;
 	bool waits =
 		out || !db->base.in_transaction || !db->base.lazy || db->nsent >= PG_UNSYNCED_MAX;
 	if (!send_run(db, sql, args, nargs))
 		return pg_lost(db, "sending", e);
-	return !waits || pg_sync(db, out, PG_ANSWER_MS, e);
+	return !waits || sync_up(db, out, PG_ANSWER_MS, e);
 }
 
 /* Forgets what was sent and not awaited: the transaction is undone anyway. */
 static bool roll_back(struct db_pg *db, struct err *e)
 {
 	struct err ignored;
-	if (db->link && db->nsent && !pg_sync(db, NULL, PG_ANSWER_MS, &ignored) && !db->link)
+	if (db->link && db->nsent && !sync_up(db, NULL, PG_ANSWER_MS, &ignored) && !db->link)
 		return true; /* gone with the connection */
-	return !db->link || (send_run(db, "ROLLBACK", NULL, 0) ? pg_sync(db, NULL, PG_ANSWER_MS, e)
+	return !db->link || (send_run(db, "ROLLBACK", NULL, 0) ? sync_up(db, NULL, PG_ANSWER_MS, e)
 							       : pg_lost(db, "sending", e));
 }
 
@@ -334,7 +335,7 @@ static bool run_once(struct db *base, const char *sql, struct err *e)
 	char longer[48], back[48];
 	snprintf(longer, sizeof longer, "SET statement_timeout = %d", PG_LONG_MS);
 	snprintf(back, sizeof back, "SET statement_timeout = %d", PG_STATEMENT_MS);
-	if (!pg_have_link(db, e) || (db->nsent && !pg_sync(db, NULL, PG_ANSWER_MS, e)))
+	if (!have_link(db, e) || (db->nsent && !sync_up(db, NULL, PG_ANSWER_MS, e)))
 		return false;
 	if (PQexitPipelineMode(db->link) != 1)
 		return pg_lost(db, "statement", e);

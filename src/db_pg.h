@@ -49,13 +49,9 @@ struct db_pg {
 
 /* ---- db_pg.c ---- */
 
-/* A connection, and one that the running transaction began on. */
-bool pg_have_link(struct db_pg *db, struct err *e);
 /* Sends a statement; waits for its answer, and all before, when `out` is given or not `lazy`. */
 bool pg_run(struct db_pg *db, const char *sql, const struct db_value *args, size_t nargs,
 	    struct db_rows *out, struct err *e);
-/* Waits for the answers to all that was sent; `out` gets the last one's rows. */
-bool pg_sync(struct db_pg *db, struct db_rows *out, int64_t limit_ms, struct err *e);
 /* Commands outside the pipeline, all in one message; their rows are dropped. */
 bool pg_plain(struct db_pg *db, const char *sql, int64_t limit_ms, struct err *e);
 

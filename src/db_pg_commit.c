@@ -85,14 +85,14 @@ static bool leave_mark(struct db_pg *db, int64_t *mark, struct err *e)
 bool pg_commit(struct db *base, struct err *e)
 {
 	struct db_pg *db = (struct db_pg *)base;
-	int64_t mark = 0;
-	if (!pg_have_link(db, e))
-		return false;
-	if (base->marks ? !leave_mark(db, &mark, e)
-			: db->nsent && !pg_sync(db, NULL, PG_ANSWER_MS, e))
-		return false;
 	struct db_rows none = {0};
-	bool ok = pg_run(db, "COMMIT", NULL, 0, &none, e);
+	int64_t mark = 0;
+	bool ok =
+		base->marks ? leave_mark(db, &mark, e) : pg_run(db, "SELECT 1", NULL, 0, &none, e);
+	db_rows_release(&none);
+	if (!ok)
+		return false;
+	ok = pg_run(db, "COMMIT", NULL, 0, &none, e);
 	db_rows_release(&none);
 	if (ok && mark)
 		db->last_mark = mark;
