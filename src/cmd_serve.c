@@ -3,8 +3,9 @@
  * apart in order.
  *
  * The order of an end: readyz says no and nobody waits any more, the worker drains, the doors are
- * shut, the database is closed. A second signal ends the program at once; what was accepted is in
- * the database either way.
+ * shut, the last commits are awaited, whoever tells news ends before whoever hears them, the
+ * database is closed. A second signal ends the program at once; what was accepted is in the
+ * database either way.
  */
 #include "cmd.h"
 
@@ -229,12 +230,13 @@ static void stop(struct service *s)
 	if (s->dispatch)
 		dispatch_stop(s->dispatch);
 	server_stop(s->server);
-	/* Nobody submits any more; after this nobody is told of any write either. */
+	/* Whoever tells ends before whoever is told: who submits writes, the last commits, and who
+	 * tells what others committed. After this no watcher is called. */
 	if (s->ledger)
 		ledger_flush(s->ledger);
-	dispatch_free(s->dispatch);
-	relay_free(s->relay);
 	upkeep_free(s->upkeep);
+	relay_free(s->relay);
+	dispatch_free(s->dispatch);
 	api_free(s->api);
 	worker_free(s->worker);
 	ledger_close(s->ledger);

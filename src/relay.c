@@ -129,9 +129,9 @@ bool relay_new(const char *url, struct ledger *l, struct relay **out, struct err
 		xfree(r);
 		return false;
 	}
-	ledger_watch(l, note_commit, r);
 	if (pthread_create(&r->thread, NULL, relay_main, r) != 0)
 		die("cannot start a thread");
+	ledger_watch(l, note_commit, r); /* which asks who the thread is */
 	*out = r;
 	return true;
 }

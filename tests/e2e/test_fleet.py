@@ -18,6 +18,7 @@ import receiver
 
 KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
 RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
+STOPS = int(os.environ.get("AUTOS_FLEET_STOPS", "6"))
 
 
 @pytest.fixture
@@ -326,6 +327,36 @@ def test_webhook_sender_frozen(make_sim, make_fleet):
         assert [r["class"] for r in f.rows("SELECT class FROM delivery_attempt")] == ["ok"]
         assert f.rows("SELECT failures, paused_until_ms FROM webhook_target WHERE failures > 0 OR paused_until_ms > 0") == []
         assert len(hook.messages()) == 2 and len({m.headers["webhook-id"] for m in hook.messages()}) == 1
+    f.check(10)
+
+
+def test_stops_while_others_send(make_sim, make_fleet):
+    """A process that ends in order, again and again, while others end jobs that have webhooks: their news reach it to the last."""
+    sim = make_sim("--cases", 40, "--documents", 2, "--size", 1000)
+    f = make_fleet(sim, portal_pace="0", drain_time="1s", lease_time="4s")
+    client, ends = f.add("api1", "api"), f.add("worker2", "worker", start=False)
+    f.add("worker1", "worker")
+    over, failed = threading.Event(), []
+
+    def ask(hook):
+        for number in plain(sim, 40) * 1000:
+            if over.is_set():
+                return
+            if client.post(client.path(number, "jobs"), {"webhook_url": hook.url}).status not in (200, 202):
+                failed.append(number)
+
+    with receiver.Receiver() as hook:
+        asking = threading.Thread(target=ask, args=(hook,), daemon=True)
+        asking.start()
+        for _ in range(STOPS):
+            told = len(hook.messages())
+            ends.begin()
+            lib.until(lambda: len(hook.messages()) > told + 5, "messages", every=0.01)
+            ends.stop()  # with status 0, and without a word of a sanitizer's
+        over.set()
+        asking.join()
+        assert not failed, failed
+        lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
     f.check(10)
 
 
