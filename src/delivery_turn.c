@@ -208,20 +208,37 @@ static bool rescue(struct db *db, const struct delivery_turn *t, const struct db
 
 /* ---- What is new ---- */
 
-/* Deliveries that were written since, by whomever: their targets hear of them. */
-static bool hear(struct db *db, struct touched *touched, bool *more, struct err *e)
+/* Deliveries that were written since, by whomever: their targets hear of them; `wanted` are those
+ * of deliveries that somebody sends by hand. */
+static bool hear(struct db *db, struct touched *touched, struct touched *wanted, bool *more,
+		 struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "WITH new AS MATERIALIZED (SELECT id FROM delivery"
 			  " WHERE lease_until_ms = -1 ORDER BY id LIMIT $1 %SKIP_LOCKED%)"
 			  " UPDATE delivery SET lease_until_ms = 0"
-			  " WHERE id IN (SELECT id FROM new LIMIT 500) RETURNING target_id",
+			  " WHERE id IN (SELECT id FROM new LIMIT 500) RETURNING target_id, manual",
 			  db_i(NEWS_A_TURN));
-	for (size_t i = 0; ok && i < r.rows; i++)
+	for (size_t i = 0; ok && i < r.rows; i++) {
 		touch(touched, db_int(&r, i, 0));
+		if (db_int(&r, i, 1))
+			touch(wanted, db_int(&r, i, 0));
+	}
 	*more = ok && r.rows == NEWS_A_TURN;
 	db_rows_release(&r);
+	return ok;
+}
+
+/* Whatever was found out about these targets, somebody wants them tried now. */
+static bool end_pauses(struct db *db, const struct touched *wanted, struct err *e)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < wanted->n; i++)
+		ok = db_exec(db, NULL, e,
+			     "UPDATE webhook_target SET paused_until_ms = 0 WHERE id = $1"
+			     " AND paused_until_ms > 0",
+			     db_i(wanted->ids[i]));
 	return ok;
 }
 
@@ -395,14 +412,16 @@ static bool settle(struct db *db, struct delivery_turn *t, struct touched *touch
 		   struct err *e)
 {
 	struct db_rows lost = {0};
+	struct touched wanted = {0};
 	for (size_t i = 0; i < t->nresults; i++)
 		touch(touched, t->results[i].lease->target_id);
-	bool ok = find_lost(db, t, touched, &lost, e) && hear(db, touched, more, e) &&
+	bool ok = find_lost(db, t, touched, &lost, e) && hear(db, touched, &wanted, more, e) &&
 		  touched_lock(db, touched, e);
 	for (size_t i = 0; ok && i < t->nresults; i++)
 		ok = record(db, t, &t->results[i], e);
-	ok = ok && renew(db, t, e) && rescue(db, t, &lost, e) &&
+	ok = ok && end_pauses(db, &wanted, e) && renew(db, t, e) && rescue(db, t, &lost, e) &&
 	     touched_refresh(db, t->limits, touched, e);
+	xfree(wanted.ids);
 	db_rows_release(&lost);
 	return ok;
 }

@@ -243,6 +243,56 @@ static void test_one_secret_of_a_kind(void **state)
 	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 2);
 }
 
+/* Paused targets, one for each of n deliveries that failed. */
+static void pause_all(struct db *db)
+{
+	struct err e = {0};
+	assert_true(db_exec(db, NULL, &e,
+			    "UPDATE delivery SET state = 'failed', ended_ms = 9 - id,"
+			    " lease_until_ms = 0"));
+	assert_true(db_exec(db, NULL, &e,
+			    "UPDATE webhook_target SET failures = 3, paused_until_ms = 90000"));
+}
+
+/* Whoever sends by hand holds no target: a turn that has some, in its own order, waits for nobody;
+ * it is the next one that ends the pauses. */
+static void test_again_touches_no_target(void **state)
+{
+	struct pair *p = *state;
+	struct err e = {0};
+	struct turn x, y;
+	size_t n;
+	struct job_lease l = started(p->a->db, NUMBER, 1), other = started(p->a->db, OTHER, 1);
+	assert_true(db_exec(p->a->db, NULL, &e,
+			    "UPDATE job_webhook SET url = 'https://b.example.org/'"
+			    " WHERE job_id = $1",
+			    db_i(other.job_id)));
+	begin(p->a->db);
+	ended(p->a->db, &l);
+	ended(p->a->db, &other);
+	commit(p->a->db);
+	pause_all(p->a->db);
+	begin(p->b);
+	assert_true(delivery_failed_again(p->b, 0, -1, 10, 3000, &n, &e));
+	assert_int_equal(n, 2);
+	begin(p->a->db); /* what turns do */
+	assert_true(db_exec(p->a->db, NULL, &e,
+			    "UPDATE webhook_target SET due_ms = due_ms WHERE due_ms >= 0"));
+	prepare(&x, "me", 3000);
+	go(p->a->db, &x);
+	assert_int_equal(x.t.nleases, 0);
+	commit(p->a->db);
+	commit(p->b);
+	prepare(&y, "me", 3001);
+	begin(p->a->db);
+	go(p->a->db, &y);
+	commit(p->a->db);
+	assert_int_equal(y.t.nleases, 2);
+	assert_true(y.leases[0].manual && y.leases[1].manual);
+	assert_int_equal(number_of(p->a->db, "SELECT SUM(paused_until_ms) FROM webhook_target"), 0);
+	release(&y);
+}
+
 /* Several sweep at once: none waits, none takes what another one has. */
 static void test_sweeps_beside(void **state)
 {
@@ -391,9 +441,8 @@ int main(void)
 {
 #define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
 	const struct CMUnitTest pairs[] = {
-		TEST_PAIR(test_no_end_is_missed),
-		TEST_PAIR(test_a_limit_for_all),
-		TEST_PAIR(test_one_secret_of_a_kind),
+		TEST_PAIR(test_no_end_is_missed),     TEST_PAIR(test_a_limit_for_all),
+		TEST_PAIR(test_one_secret_of_a_kind), TEST_PAIR(test_again_touches_no_target),
 		TEST_PAIR(test_sweeps_beside),
 	};
 	const struct CMUnitTest again[] = {
