@@ -58,11 +58,12 @@ static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 {
 	struct service *s = arg;
 	struct dispatch *d = atomic_load(&s->dispatch);
-	bool work = false, quota = false, delivery = false;
+	bool work = false, quota = false, delivery = false, access = false;
 	for (size_t i = 0; i < n; i++) {
 		enum db_note_kind k = notes[i].kind;
 		quota = quota || k == NOTE_QUOTA || k == NOTE_ANY;
 		delivery = delivery || k == NOTE_DELIVERY || k == NOTE_ANY;
+		access = access || k == NOTE_ACCESS || k == NOTE_ANY;
 		work = work || k == NOTE_READY || k == NOTE_CHANGED || k == NOTE_ANY;
 	}
 	if (s->worker && work)
@@ -71,6 +72,8 @@ static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 		worker_quota_news(s->worker);
 	if (delivery && d)
 		dispatch_wake(d);
+	if (access && d)
+		dispatch_doubt(d);
 }
 
 static void tell_work(void *arg, struct api_work *out)

@@ -82,13 +82,19 @@ struct delivery_result {
 	bool paused;     /* filled: its target is paused now */
 };
 
+/* A lease that is to be renewed. */
+struct delivery_held {
+	const struct delivery_lease *lease;
+	bool lost; /* filled: it is somebody else's, or nobody's any more */
+};
+
 struct delivery_turn {
 	const struct delivery_limits *limits;
 	const char *owner;
 	int64_t now_ms, lease_ms;
 	struct delivery_result *results;
 	size_t nresults;
-	const struct delivery_lease *const *held; /* leases that are renewed */
+	struct delivery_held *held; /* leases that are renewed */
 	size_t nheld;
 	bool rescue;          /* leases that ran out */
 	size_t room;          /* deliveries that may be leased */

@@ -1,6 +1,6 @@
 /*
- * delivery_turn - leases of deliveries, and what became of them; how a target that keeps failing is
- * paused. A pause ends with one delivery that tries whether the target is back.
+ * delivery_turn - new leases of deliveries, and what became of attempts; how a target that keeps
+ * failing is paused. A pause ends with one delivery that tries whether the target is back.
  */
 #include "delivery.h"
 
@@ -10,14 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TARGETS_A_TURN = 256, NEWS_A_TURN = 500, RESCUES_A_TURN = 500 };
-
-void delivery_lease_release(struct delivery_lease *l)
-{
-	xfree(l->url);
-	xfree(l->job_error);
-	*l = (struct delivery_lease){0};
-}
+enum { TARGETS_A_TURN = 256, NEWS_A_TURN = 500 };
 
 /* ---- Results ---- */
 
@@ -160,50 +153,6 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 	if (x->verdict.fate != WEBHOOK_AGAIN)
 		db_note(db, (struct db_note){NOTE_SENT, l->process_id, l->job_id});
 	return record_attempt(db, x, e) && record_target(db, t, x, e);
-}
-
-/* ---- Leases that are there ---- */
-
-/* Those that are held, not all of this owner: a commit that was taken for failed, and was none,
- * leaves leases that nobody knows of. */
-static bool renew(struct db *db, const struct delivery_turn *t, struct err *e)
-{
-	bool ok = true;
-	for (size_t i = 0; ok && i < t->nheld; i++)
-		ok = db_exec(db, NULL, e,
-			     "UPDATE delivery SET lease_until_ms = $1"
-			     " WHERE id = $2 AND epoch = $3 AND state = 'delivering'",
-			     db_i(t->now_ms + t->lease_ms), db_i(t->held[i]->id),
-			     db_i(t->held[i]->epoch));
-	return ok;
-}
-
-/* What somebody left behind who is gone, as id and target; it may be one of ours, come late. */
-static bool find_lost(struct db *db, const struct delivery_turn *t, struct touched *touched,
-		      struct db_rows *r, struct err *e)
-{
-	if (!t->rescue)
-		return true;
-	bool ok = db_exec(db, r, e,
-			  "SELECT id, target_id FROM delivery WHERE state = 'delivering'"
-			  " AND lease_until_ms < $1 ORDER BY lease_until_ms LIMIT $2",
-			  db_i(t->now_ms), db_i(RESCUES_A_TURN));
-	for (size_t i = 0; ok && i < r->rows; i++)
-		touch(touched, db_int(r, i, 1));
-	return ok;
-}
-
-/* It may have been sent, and is sent again. */
-static bool rescue(struct db *db, const struct delivery_turn *t, const struct db_rows *lost,
-		   struct err *e)
-{
-	bool ok = true;
-	for (size_t i = 0; ok && i < lost->rows; i++)
-		ok = db_exec(db, NULL, e,
-			     "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
-			     " WHERE id = $1 AND state = 'delivering' AND lease_until_ms < $2",
-			     db_i(db_int(lost, i, 0)), db_i(t->now_ms));
-	return ok;
 }
 
 /* ---- What is new ---- */
@@ -415,12 +364,12 @@ static bool settle(struct db *db, struct delivery_turn *t, struct touched *touch
 	struct touched wanted = {0};
 	for (size_t i = 0; i < t->nresults; i++)
 		touch(touched, t->results[i].lease->target_id);
-	bool ok = find_lost(db, t, touched, &lost, e) && hear(db, touched, &wanted, more, e) &&
-		  touched_lock(db, touched, e);
+	bool ok = leases_find_lost(db, t, touched, &lost, e) &&
+		  hear(db, touched, &wanted, more, e) && touched_lock(db, touched, e);
 	for (size_t i = 0; ok && i < t->nresults; i++)
 		ok = record(db, t, &t->results[i], e);
-	ok = ok && end_pauses(db, &wanted, e) && renew(db, t, e) && rescue(db, t, &lost, e) &&
-	     touched_refresh(db, t->limits, touched, e);
+	ok = ok && end_pauses(db, &wanted, e) && leases_renew(db, t, e) &&
+	     leases_rescue(db, t, &lost, e) && touched_refresh(db, t->limits, touched, e);
 	xfree(wanted.ids);
 	db_rows_release(&lost);
 	return ok;

@@ -389,12 +389,14 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	commit(r->db);
 	assert_int_equal(x.t.nleases, 2);
 	prepare(&y, "me", 3900);
-	y.t.held = (const struct delivery_lease *[]){&x.leases[0]};
+	struct delivery_held held = {.lease = &x.leases[0], .lost = true};
+	y.t.held = &held;
 	y.t.nheld = 1;
 	begin(r->db);
 	go(r->db, &y);
 	commit(r->db);
 	assert_int_equal(y.t.nleases, 0);
+	assert_false(held.lost);
 	prepare(&z, "me", 4001);
 	begin(r->db);
 	go(r->db, &z);
@@ -402,6 +404,60 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	assert_int_equal(z.t.nleases, 1);
 	assert_int_equal(z.leases[0].id, x.leases[1].id);
 	release(&x);
+	release(&z);
+}
+
+/* Of those that are held: one that another has, one that a user took away, one that is ours. Run
+ * again after its transaction was undone, it says the same. */
+static void test_leases_lost(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	struct turn x, y, z;
+	struct job_lease l = started(r->db, NUMBER, 4);
+	begin(r->db);
+	ended(r->db, &l);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE webhook_target SET proven = 1")); /* four at a time */
+	commit(r->db);
+	prepare(&x, "me", 3000);
+	begin(r->db);
+	go(r->db, &x);
+	commit(r->db);
+	assert_int_equal(x.t.nleases, 4);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE delivery SET lease_until_ms = 9000 WHERE id <> $1",
+			    db_i(x.leases[0].id)));
+	prepare(&y, "other", 4001);
+	begin(r->db);
+	go(r->db, &y);
+	commit(r->db);
+	assert_int_equal(y.t.nleases, 1);
+	assert_int_equal(y.leases[0].id, x.leases[0].id);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE delivery SET state = 'cancelled', epoch = epoch + 1"
+			    " WHERE id = $1",
+			    db_i(x.leases[1].id)));
+	struct delivery_held held[4];
+	prepare(&z, "me", 4001); /* they end when the other's does */
+	z.t.held = held;
+	z.t.nheld = 4;
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < 4; k++)
+			held[k] = (struct delivery_held){.lease = &x.leases[k], .lost = k & i & 1};
+		begin(r->db);
+		go(r->db, &z);
+		assert_true(held[0].lost && held[1].lost && !held[2].lost && !held[3].lost);
+		if (i < 2)
+			db_rollback(r->db);
+		else
+			commit(r->db);
+	}
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery WHERE owner = 'me' AND"
+					  " lease_until_ms = 5001 AND state = 'delivering'"),
+			 2);
+	release(&x);
+	release(&y);
 	release(&z);
 }
 
@@ -448,6 +504,7 @@ int main(void)
 	const struct CMUnitTest again[] = {
 		cmocka_unit_test_setup_teardown(test_a_turn_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leases_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lease_that_nobody_knows_of, setup, teardown),
 	};
 	int failed = database_run(again);
