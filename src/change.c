@@ -7,14 +7,17 @@
 #include "sys.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum {
-	NOTES_MAX = 4 << 20, /* bytes of one array */
-	/* No transaction of ours lives so long (see the deadlines of db_pg). */
-	OVER_MS = 120000,
+	NOTES_MAX = 4 << 20,    /* bytes of one array */
+	SNAPSHOT_MAX = 4 << 20, /* a number for each transaction of the server */
+	LATE_MS = 60000,
 };
 
 #define CHANNEL "autos_change"
+#define NOTHING_NEW "0:9223372036854775807:" /* a snapshot that saw all there will be */
 
 static bool is_repeated(const struct db_note *notes, size_t i)
 {
@@ -60,16 +63,54 @@ bool change_write(struct db *db, const char *owner, int64_t now_ms, struct err *
 	return ok;
 }
 
-/* A foreign transaction may hold the place for hours; ours are over after some time. */
-static void move(struct change_place *at, int64_t oldest, int64_t newest)
+/* ---- Reading ---- */
+
+/*
+ * A snapshot is "xmin:xmax:a,b,...": what is below xmax had ended, but for those in the list
+ * (PostgreSQL manual, 9.27.6). Gives xmax, and the list as an array.
+ */
+static int64_t not_seen_yet(const char *snapshot, struct buf *running)
 {
-	int64_t now = sys_mono_ms();
-	if (!at->floor_at || now - at->floor_at >= OVER_MS) {
-		at->floor = at->floor_next;
-		at->floor_next = newest;
-		at->floor_at = now;
-	}
-	at->from = oldest > at->floor ? oldest : at->floor;
+	const char *max = strchr(snapshot, ':') + 1;
+	buf_addf(running, "{%s}", strchr(max, ':') + 1);
+	return strtoll(max, NULL, 10);
+}
+
+static bool look(struct db *db, const struct change_place *at, const char *owner, struct db_rows *r,
+		 struct err *e)
+{
+	struct buf running;
+	buf_init(&running, SNAPSHOT_MAX);
+	int64_t max = not_seen_yet(at->snapshot ? at->snapshot : NOTHING_NEW, &running);
+	bool ok = db_exec(
+		db, r, e,
+		"SELECT CAST(pg_current_snapshot() AS TEXT), CAST(pg_backend_pid() AS BIGINT),"
+		" CAST(NULL AS BIGINT), CAST(NULL AS BIGINT)"
+		" UNION ALL SELECT NULL, kind, process_id, job_id FROM change"
+		"  WHERE xid >= $1 AND owner <> $2"
+		" UNION ALL SELECT NULL, kind, process_id, job_id FROM change"
+		"  WHERE xid = ANY(CAST($3 AS BIGINT[])) AND owner <> $4",
+		db_i(max), db_s(owner), db_s(buf_str(&running)), db_s(owner));
+	buf_release(&running);
+	return ok;
+}
+
+/* False: the place is another connection's. */
+static bool take(struct change_place *at, const struct db_rows *r, struct db_note *notes, size_t *n)
+{
+	for (size_t i = 0; i < r->rows; i++)
+		if (!db_is_null(r, i, 0)) {
+			if (at->snapshot && at->backend != db_int(r, i, 1))
+				return false;
+			xfree(at->snapshot);
+			at->snapshot = xstrdup(db_text(r, i, 0));
+			at->backend = db_int(r, i, 1);
+		} else {
+			notes[(*n)++] = (struct db_note){.kind = (enum db_note_kind)db_int(r, i, 1),
+							 .process_id = db_int(r, i, 2),
+							 .job_id = db_int(r, i, 3)};
+		}
+	return true;
 }
 
 bool change_read(struct db *db, struct change_place *at, const char *owner, struct db_note **notes,
@@ -78,26 +119,27 @@ bool change_read(struct db *db, struct change_place *at, const char *owner, stru
 	struct db_rows r;
 	*notes = NULL;
 	*n = 0;
-	bool ok = db_exec(
-		db, &r, e,
-		"SELECT CAST(CAST(pg_snapshot_xmin(s.now) AS TEXT) AS BIGINT),"
-		" CAST(CAST(pg_snapshot_xmax(s.now) AS TEXT) AS BIGINT), c.kind, c.process_id, c.job_id"
-		" FROM (SELECT pg_current_snapshot() AS now) s LEFT JOIN change c"
-		" ON c.xid >= $1 AND c.owner <> $2",
-		db_i(at->from ? at->from : INT64_MAX), db_s(owner));
+	bool ok = look(db, at, owner, &r, e);
 	if (ok) {
 		*notes = xcalloc(r.rows, sizeof **notes);
-		for (size_t i = 0; i < r.rows; i++)
-			if (!db_is_null(&r, i, 2))
-				(*notes)[(*n)++] = (struct db_note){
-					.kind = (enum db_note_kind)db_int(&r, i, 2),
-					.process_id = db_int(&r, i, 3),
-					.job_id = db_int(&r, i, 4)};
-		move(at, db_int(&r, 0, 0), db_int(&r, 0, 1));
+		if (!take(at, &r, *notes, n)) {
+			xfree(*notes);
+			*notes = NULL;
+			*n = 0;
+			ok = fail(e, ERR_FAIL, "database: it is another connection now");
+		}
 	}
 	db_rows_release(&r);
 	return ok;
 }
+
+void change_place_release(struct change_place *at)
+{
+	xfree(at->snapshot);
+	*at = (struct change_place){0};
+}
+
+/* ---- Hints and the end ---- */
 
 bool change_hint(struct db *db, struct err *e)
 {
@@ -109,7 +151,11 @@ bool change_listen(struct db *db, struct err *e)
 	return db->ops->listen(db, CHANNEL, e);
 }
 
+/* Much older than what the last call left there can only be what was committed late. */
 bool change_trim(struct db *db, int64_t before_ms, struct err *e)
 {
-	return db_exec(db, NULL, e, "DELETE FROM change WHERE at_ms < $1", db_i(before_ms));
+	return db_exec(db, NULL, e, "DELETE FROM change WHERE at_ms < $1 AND at_ms >= $2",
+		       db_i(before_ms), db_i(before_ms - LATE_MS)) &&
+	       db_exec(db, NULL, e, "UPDATE change SET at_ms = $1 WHERE at_ms < $2",
+		       db_i(before_ms), db_i(before_ms - LATE_MS));
 }

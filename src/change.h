@@ -1,9 +1,10 @@
 /*
  * change - what commits changed, as rows for the other processes on the same database.
  *
- * Only where many processes write (PostgreSQL). Rows carry their transaction's number: a reader who
- * begins again at the oldest transaction that was still running sees each row at least once,
- * however late its commit came, and some twice.
+ * Only where many processes write (PostgreSQL). Rows carry their transaction's number, and a reader
+ * keeps the snapshot that it read with last: what it has not seen is from transactions that were
+ * running then or began since. So it hears of each commit once, however late it comes, and a look
+ * costs what is new, however long others have been running.
  */
 #ifndef AUTOS_CHANGE_H
 #define AUTOS_CHANGE_H
@@ -18,14 +19,17 @@
 /* Writes the notes of the running transaction down. */
 [[nodiscard]] bool change_write(struct db *db, const char *owner, int64_t now_ms, struct err *e);
 
-/* Where a reader stands. Zeroed: at the end of what there is. */
+/* Where a reader stands, on one connection. Zeroed: at the end of what there is. */
 struct change_place {
-	int64_t from;              /* number of the transaction where it begins */
-	int64_t floor, floor_next; /* older ones are over, whatever else is running */
-	int64_t floor_at;          /* monotonic */
+	char *snapshot;  /* what it saw last, as the server writes it; owned */
+	int64_t backend; /* who gave it */
 };
 
-/* Notes of others since the last call. Free them with xfree. */
+void change_place_release(struct change_place *at); /* zeroed again */
+
+/* Notes of others since the last call, each once. Free them with xfree. False also when the
+ * connection is not the one of the last call: then anything may have been missed, and the place is
+ * to be released. */
 [[nodiscard]] bool change_read(struct db *db, struct change_place *at, const char *owner,
 			       struct db_note **notes, size_t *n, struct err *e);
 
@@ -33,7 +37,8 @@ struct change_place {
 [[nodiscard]] bool change_hint(struct db *db, struct err *e);
 [[nodiscard]] bool change_listen(struct db *db, struct err *e);
 
-/* Removes what everybody has read. */
+/* Removes what everybody has read: what is older, and was there when this was called before. To be
+ * called some times a minute. */
 [[nodiscard]] bool change_trim(struct db *db, int64_t before_ms, struct err *e);
 
 #endif

@@ -3,8 +3,9 @@
  * apart in order.
  *
  * The order of an end: readyz says no and nobody waits any more, the worker drains, the doors are
- * shut, the database is closed. A second signal ends the program at once; what was accepted is in
- * the database either way.
+ * shut, the last commits are awaited, whoever tells news ends before whoever hears them, the
+ * database is closed. A second signal ends the program at once; what was accepted is in the
+ * database either way.
  */
 #include "cmd.h"
 
@@ -57,11 +58,12 @@ static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 {
 	struct service *s = arg;
 	struct dispatch *d = atomic_load(&s->dispatch);
-	bool work = false, quota = false, delivery = false;
+	bool work = false, quota = false, delivery = false, access = false;
 	for (size_t i = 0; i < n; i++) {
 		enum db_note_kind k = notes[i].kind;
 		quota = quota || k == NOTE_QUOTA || k == NOTE_ANY;
 		delivery = delivery || k == NOTE_DELIVERY || k == NOTE_ANY;
+		access = access || k == NOTE_ACCESS || k == NOTE_ANY;
 		work = work || k == NOTE_READY || k == NOTE_CHANGED || k == NOTE_ANY;
 	}
 	if (s->worker && work)
@@ -70,6 +72,8 @@ static void wake_senders(void *arg, const struct db_note *notes, size_t n)
 		worker_quota_news(s->worker);
 	if (delivery && d)
 		dispatch_wake(d);
+	if (access && d)
+		dispatch_doubt(d);
 }
 
 static void tell_work(void *arg, struct api_work *out)
@@ -229,12 +233,13 @@ static void stop(struct service *s)
 	if (s->dispatch)
 		dispatch_stop(s->dispatch);
 	server_stop(s->server);
-	/* Nobody submits any more; after this nobody is told of any write either. */
+	/* Whoever tells ends before whoever is told: who submits writes, the last commits, and who
+	 * tells what others committed. After this no watcher is called. */
 	if (s->ledger)
 		ledger_flush(s->ledger);
-	dispatch_free(s->dispatch);
-	relay_free(s->relay);
 	upkeep_free(s->upkeep);
+	relay_free(s->relay);
+	dispatch_free(s->dispatch);
 	api_free(s->api);
 	worker_free(s->worker);
 	ledger_close(s->ledger);

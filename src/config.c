@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "sys.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -361,6 +362,14 @@ static bool is_database(const char *url)
 	return false;
 }
 
+/* Only the scheme is repeated: addresses hold passwords. */
+static bool refuse_address(const char *key, const char *url, const char *right, struct err *e)
+{
+	int scheme = (int)text_scheme(url);
+	return fail(e, ERR_INPUT, "%s%s%.*s%s: must be %s", key, scheme ? " = " : "", scheme, url,
+		    scheme ? "://..." : "", right);
+}
+
 /* Values that are fine alone and wrong together. */
 static bool check(const struct config *c, struct err *e)
 {
@@ -379,12 +388,9 @@ static bool check(const struct config *c, struct err *e)
 	if (*c->portal_token && *c->portal_token_file)
 		return fail(e, ERR_INPUT,
 			    "portal_token and portal_token_file are both set: one is enough");
-	/* Only the scheme is repeated: addresses hold passwords. */
 	if (!is_database(c->database_url))
-		return fail(e, ERR_INPUT,
-			    "database_url = %.*s:...: must be sqlite:PATH or "
-			    "postgres://USER@HOST:PORT/DATABASE",
-			    (int)strcspn(c->database_url, ":"), c->database_url);
+		return refuse_address("database_url", c->database_url,
+				      "sqlite:PATH or postgres://USER@HOST:PORT/DATABASE", e);
 	bool dir = strncmp(c->store_url, "dir:", 4) == 0 && c->store_url[4];
 	bool s3 = strncmp(c->store_url, "s3://", 5) == 0 && c->store_url[5];
 	if (s3 && memchr(c->store_url, '@', strcspn(c->store_url, "?")))
@@ -392,9 +398,8 @@ static bool check(const struct config *c, struct err *e)
 			    "store_url = s3:...: an access key belongs into s3_access_key and "
 			    "s3_secret_key");
 	if (!dir && !s3)
-		return fail(e, ERR_INPUT,
-			    "store_url = %.*s:...: must be dir:PATH or s3://BUCKET/PREFIX",
-			    (int)strcspn(c->store_url, ":"), c->store_url);
+		return refuse_address("store_url", c->store_url, "dir:PATH or s3://BUCKET/PREFIX",
+				      e);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include "db.h"
 
 #include "sys.h"
+#include "text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -71,7 +72,9 @@ struct db *db_open(const char *url, enum db_mode mode, struct err *e)
 	const struct db_ops *ops = db_driver(url);
 	if (ops)
 		return ops->open(url, mode, e);
-	fail(e, ERR_INPUT, "database_url: no driver for '%.*s'", (int)strcspn(url, ":"), url);
+	int scheme = (int)text_scheme(url);
+	fail(e, ERR_INPUT, "database_url: %s%.*s%smust be sqlite:PATH or postgres://...",
+	     scheme ? "no driver for '" : "", scheme, url, scheme ? "': " : "");
 	return NULL;
 }
 

@@ -152,17 +152,14 @@ bool delivery_forget_user(struct db *db, int64_t user_id, int64_t now_ms, struct
 
 /* ---- Sending again ---- */
 
-/* Whatever was found out about the target, somebody wants it tried now. */
-static bool set_going(struct db *db, int64_t id, int64_t target_id, int64_t now_ms, struct err *e)
+/* As a new one: the turn that finds it ends the pause of its target. */
+static bool set_going(struct db *db, int64_t id, int64_t now_ms, struct err *e)
 {
-	return db_exec(db, NULL, e,
-		       "UPDATE delivery SET state = 'pending', manual = 1, tries = 0, round_ms = $1,"
-		       " next_ms = $2, ended_ms = 0, lease_until_ms = -1 WHERE id = $3",
-		       db_i(now_ms), db_i(now_ms), db_i(id)) &&
-	       db_exec(db, NULL, e,
-		       "UPDATE webhook_target SET paused_until_ms = 0 WHERE id = $1"
-		       " AND paused_until_ms > 0",
-		       db_i(target_id));
+	return db_exec(
+		db, NULL, e,
+		"UPDATE delivery SET state = 'pending', manual = 1, tries = 0, round_ms = $1,"
+		" next_ms = $2, ended_ms = 0, lease_until_ms = -1 WHERE id = $3",
+		db_i(now_ms), db_i(now_ms), db_i(id));
 }
 
 bool delivery_again(struct db *db, const char *event_id, int64_t user_id, int64_t now_ms,
@@ -170,16 +167,16 @@ bool delivery_again(struct db *db, const char *event_id, int64_t user_id, int64_
 {
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
-			  "SELECT id, target_id, state, process_id, job_id, user_id FROM delivery"
+			  "SELECT id, state, process_id, job_id, user_id FROM delivery"
 			  " WHERE event_id = $1 %LOCK%",
 			  db_s(event_id));
-	if (ok && (r.rows == 0 || (user_id >= 0 && db_int(&r, 0, 5) != user_id)))
+	if (ok && (r.rows == 0 || (user_id >= 0 && db_int(&r, 0, 4) != user_id)))
 		ok = fail(e, ERR_ABSENT, "there is no such delivery");
-	if (ok && strcmp(db_text(&r, 0, 2), "delivering") == 0)
+	if (ok && strcmp(db_text(&r, 0, 1), "delivering") == 0)
 		ok = fail(e, ERR_BUSY, "it is being sent at this moment");
-	ok = ok && set_going(db, db_int(&r, 0, 0), db_int(&r, 0, 1), now_ms, e);
+	ok = ok && set_going(db, db_int(&r, 0, 0), now_ms, e);
 	if (ok)
-		db_note(db, (struct db_note){NOTE_DELIVERY, db_int(&r, 0, 3), db_int(&r, 0, 4)});
+		db_note(db, (struct db_note){NOTE_DELIVERY, db_int(&r, 0, 2), db_int(&r, 0, 3)});
 	db_rows_release(&r);
 	return ok;
 }
@@ -190,14 +187,14 @@ bool delivery_failed_again(struct db *db, int64_t since_ms, int64_t user_id, int
 	struct db_rows r;
 	*n = 0;
 	bool ok = db_exec(db, &r, e,
-			  "SELECT id, target_id, process_id, job_id FROM delivery"
+			  "SELECT id, process_id, job_id FROM delivery"
 			  " WHERE state = 'failed' AND ended_ms >= $1"
 			  " AND (CAST($2 AS BIGINT) < 0 OR user_id = $3)"
 			  " ORDER BY ended_ms, id LIMIT $4 %LOCK%",
 			  db_i(since_ms), db_i(user_id), db_i(user_id), db_i(limit));
 	for (size_t i = 0; ok && i < r.rows; i++) {
-		ok = set_going(db, db_int(&r, i, 0), db_int(&r, i, 1), now_ms, e);
-		db_note(db, (struct db_note){NOTE_DELIVERY, db_int(&r, i, 2), db_int(&r, i, 3)});
+		ok = set_going(db, db_int(&r, i, 0), now_ms, e);
+		db_note(db, (struct db_note){NOTE_DELIVERY, db_int(&r, i, 1), db_int(&r, i, 2)});
 	}
 	*n = ok ? r.rows : 0;
 	db_rows_release(&r);

@@ -8,9 +8,10 @@
  * queue nor a dead target is walked over to find work for others. All run inside the caller's
  * transaction.
  *
- * Where many processes write: whoever adds a delivery does not touch its target, but marks the
- * delivery as new; a turn finds the new ones, and changes targets only while it has their rows
- * locked, in order of their ids. A target that another one has locked is passed over.
+ * Where many processes write: whoever adds a delivery, or sends one again, does not touch its
+ * target, but marks the delivery as new; a turn finds the new ones, and changes targets only while
+ * it has their rows locked, in order of their ids. A target that another one has locked is passed
+ * over.
  */
 #ifndef AUTOS_DELIVERY_H
 #define AUTOS_DELIVERY_H
@@ -81,13 +82,19 @@ struct delivery_result {
 	bool paused;     /* filled: its target is paused now */
 };
 
+/* A lease that is to be renewed. */
+struct delivery_held {
+	const struct delivery_lease *lease;
+	bool lost; /* filled: it is somebody else's, or nobody's any more */
+};
+
 struct delivery_turn {
 	const struct delivery_limits *limits;
 	const char *owner;
 	int64_t now_ms, lease_ms;
 	struct delivery_result *results;
 	size_t nresults;
-	const struct delivery_lease *const *held; /* leases that are renewed */
+	struct delivery_held *held; /* leases that are renewed */
 	size_t nheld;
 	bool rescue;          /* leases that ran out */
 	size_t room;          /* deliveries that may be leased */
@@ -116,8 +123,9 @@ struct delivery_turn {
 
 /* ---- Sending again ---- */
 
-/* By its event id; of one user, or of anybody when user_id is -1. A new round begins, and a pause
- * of the target ends. ERR_ABSENT: no such delivery; ERR_BUSY: it is under way at this moment. */
+/* By its event id; of one user, or of anybody when user_id is -1. A new round begins, and the turn
+ * that finds it ends a pause of the target. ERR_ABSENT: no such delivery; ERR_BUSY: it is under way
+ * at this moment. */
 [[nodiscard]] bool delivery_again(struct db *db, const char *event_id, int64_t user_id,
 				  int64_t now_ms, struct err *e);
 

@@ -1,6 +1,6 @@
 /*
- * delivery_target - what the files of `delivery` share: targets that a turn deals with, and when
- * each is due. Nobody else includes this.
+ * delivery_target - what the files of `delivery` share: targets that a turn deals with, when each
+ * is due, and leases that are there. Nobody else includes this.
  */
 #ifndef AUTOS_DELIVERY_TARGET_H
 #define AUTOS_DELIVERY_TARGET_H
@@ -22,6 +22,21 @@ void touch(struct touched *t, int64_t id);
 /* Finds when they are due, and forgets them. Their rows are ours. */
 [[nodiscard]] bool touched_refresh(struct db *db, const struct delivery_limits *l,
 				   struct touched *t, struct err *e);
+
+/* ---- Leases that are there ---- */
+
+/* Renews what is held; fills which of them are lost. */
+[[nodiscard]] bool leases_renew(struct db *db, struct delivery_turn *t, struct err *e);
+
+/* What somebody left behind who is gone, as id and target; it may be one of ours, come late. */
+[[nodiscard]] bool leases_find_lost(struct db *db, const struct delivery_turn *t,
+				    struct touched *touched, struct db_rows *r, struct err *e);
+
+/* It may have been sent, and is sent again. */
+[[nodiscard]] bool leases_rescue(struct db *db, const struct delivery_turn *t,
+				 const struct db_rows *lost, struct err *e);
+
+/* ---- A target ---- */
 
 struct target {
 	int64_t id, failures, paused_until_ms;

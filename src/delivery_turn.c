@@ -1,6 +1,6 @@
 /*
- * delivery_turn - leases of deliveries, and what became of them; how a target that keeps failing is
- * paused. A pause ends with one delivery that tries whether the target is back.
+ * delivery_turn - new leases of deliveries, and what became of attempts; how a target that keeps
+ * failing is paused. A pause ends with one delivery that tries whether the target is back.
  */
 #include "delivery.h"
 
@@ -10,14 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TARGETS_A_TURN = 256, NEWS_A_TURN = 500, RESCUES_A_TURN = 500 };
-
-void delivery_lease_release(struct delivery_lease *l)
-{
-	xfree(l->url);
-	xfree(l->job_error);
-	*l = (struct delivery_lease){0};
-}
+enum { TARGETS_A_TURN = 256, NEWS_A_TURN = 500 };
 
 /* ---- Results ---- */
 
@@ -162,66 +155,39 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 	return record_attempt(db, x, e) && record_target(db, t, x, e);
 }
 
-/* ---- Leases that are there ---- */
-
-/* Those that are held, not all of this owner: a commit that was taken for failed, and was none,
- * leaves leases that nobody knows of. */
-static bool renew(struct db *db, const struct delivery_turn *t, struct err *e)
-{
-	bool ok = true;
-	for (size_t i = 0; ok && i < t->nheld; i++)
-		ok = db_exec(db, NULL, e,
-			     "UPDATE delivery SET lease_until_ms = $1"
-			     " WHERE id = $2 AND epoch = $3 AND state = 'delivering'",
-			     db_i(t->now_ms + t->lease_ms), db_i(t->held[i]->id),
-			     db_i(t->held[i]->epoch));
-	return ok;
-}
-
-/* What somebody left behind who is gone, as id and target; it may be one of ours, come late. */
-static bool find_lost(struct db *db, const struct delivery_turn *t, struct touched *touched,
-		      struct db_rows *r, struct err *e)
-{
-	if (!t->rescue)
-		return true;
-	bool ok = db_exec(db, r, e,
-			  "SELECT id, target_id FROM delivery WHERE state = 'delivering'"
-			  " AND lease_until_ms < $1 ORDER BY lease_until_ms LIMIT $2",
-			  db_i(t->now_ms), db_i(RESCUES_A_TURN));
-	for (size_t i = 0; ok && i < r->rows; i++)
-		touch(touched, db_int(r, i, 1));
-	return ok;
-}
-
-/* It may have been sent, and is sent again. */
-static bool rescue(struct db *db, const struct delivery_turn *t, const struct db_rows *lost,
-		   struct err *e)
-{
-	bool ok = true;
-	for (size_t i = 0; ok && i < lost->rows; i++)
-		ok = db_exec(db, NULL, e,
-			     "UPDATE delivery SET state = 'pending', owner = '', lease_until_ms = 0"
-			     " WHERE id = $1 AND state = 'delivering' AND lease_until_ms < $2",
-			     db_i(db_int(lost, i, 0)), db_i(t->now_ms));
-	return ok;
-}
-
 /* ---- What is new ---- */
 
-/* Deliveries that were written since, by whomever: their targets hear of them. */
-static bool hear(struct db *db, struct touched *touched, bool *more, struct err *e)
+/* Deliveries that were written since, by whomever: their targets hear of them; `wanted` are those
+ * of deliveries that somebody sends by hand. */
+static bool hear(struct db *db, struct touched *touched, struct touched *wanted, bool *more,
+		 struct err *e)
 {
 	struct db_rows r;
 	bool ok = db_exec(db, &r, e,
 			  "WITH new AS MATERIALIZED (SELECT id FROM delivery"
 			  " WHERE lease_until_ms = -1 ORDER BY id LIMIT $1 %SKIP_LOCKED%)"
 			  " UPDATE delivery SET lease_until_ms = 0"
-			  " WHERE id IN (SELECT id FROM new LIMIT 500) RETURNING target_id",
+			  " WHERE id IN (SELECT id FROM new LIMIT 500) RETURNING target_id, manual",
 			  db_i(NEWS_A_TURN));
-	for (size_t i = 0; ok && i < r.rows; i++)
+	for (size_t i = 0; ok && i < r.rows; i++) {
 		touch(touched, db_int(&r, i, 0));
+		if (db_int(&r, i, 1))
+			touch(wanted, db_int(&r, i, 0));
+	}
 	*more = ok && r.rows == NEWS_A_TURN;
 	db_rows_release(&r);
+	return ok;
+}
+
+/* Whatever was found out about these targets, somebody wants them tried now. */
+static bool end_pauses(struct db *db, const struct touched *wanted, struct err *e)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < wanted->n; i++)
+		ok = db_exec(db, NULL, e,
+			     "UPDATE webhook_target SET paused_until_ms = 0 WHERE id = $1"
+			     " AND paused_until_ms > 0",
+			     db_i(wanted->ids[i]));
 	return ok;
 }
 
@@ -395,14 +361,16 @@ static bool settle(struct db *db, struct delivery_turn *t, struct touched *touch
 		   struct err *e)
 {
 	struct db_rows lost = {0};
+	struct touched wanted = {0};
 	for (size_t i = 0; i < t->nresults; i++)
 		touch(touched, t->results[i].lease->target_id);
-	bool ok = find_lost(db, t, touched, &lost, e) && hear(db, touched, more, e) &&
-		  touched_lock(db, touched, e);
+	bool ok = leases_find_lost(db, t, touched, &lost, e) &&
+		  hear(db, touched, &wanted, more, e) && touched_lock(db, touched, e);
 	for (size_t i = 0; ok && i < t->nresults; i++)
 		ok = record(db, t, &t->results[i], e);
-	ok = ok && renew(db, t, e) && rescue(db, t, &lost, e) &&
-	     touched_refresh(db, t->limits, touched, e);
+	ok = ok && end_pauses(db, &wanted, e) && leases_renew(db, t, e) &&
+	     leases_rescue(db, t, &lost, e) && touched_refresh(db, t->limits, touched, e);
+	xfree(wanted.ids);
 	db_rows_release(&lost);
 	return ok;
 }

@@ -27,111 +27,6 @@ enum {
 	RECEIVE_BUFFER = 16 << 10,
 };
 
-/* ---- Flights and targets ---- */
-
-static struct target *target_of(struct dispatch *d, int64_t id)
-{
-	struct target **bucket = &d->targets[(uint64_t)id % TARGET_BUCKETS];
-	for (struct target *t = *bucket; t; t = t->next)
-		if (t->id == id)
-			return t;
-	struct target *t = xcalloc(1, sizeof *t);
-	*t = (struct target){.id = id, .next = *bucket, .place = bucket};
-	t->tail = &t->head;
-	if (t->next)
-		t->next->place = &t->next;
-	*bucket = t;
-	return t;
-}
-
-static void let_target_go(struct target *t)
-{
-	if (t->held)
-		return;
-	*t->place = t->next;
-	if (t->next)
-		t->next->place = t->place;
-	xfree(t);
-}
-
-/* Takes over the lease. */
-static void hold(struct dispatch *d, struct delivery_lease *l)
-{
-	struct flight *f = xcalloc(1, sizeof *f);
-	f->lease = *l;
-	*l = (struct delivery_lease){0};
-	f->target = target_of(d, f->lease.target_id);
-	f->target->held++;
-	*f->target->tail = f;
-	f->target->tail = &f->next;
-	f->all_next = d->all;
-	f->link = &d->all;
-	if (f->all_next)
-		f->all_next->link = &f->all_next;
-	d->all = f;
-	d->nall++;
-	d->nqueued++;
-	d->nproven += f->lease.proven;
-}
-
-static struct flight *unqueue(struct dispatch *d, struct target *t)
-{
-	struct flight *f = t->head;
-	if (!f)
-		return NULL;
-	t->head = f->next;
-	if (!t->head)
-		t->tail = &t->head;
-	f->next = NULL;
-	d->nqueued--;
-	return f;
-}
-
-void dispatch_over(struct dispatch *d, struct flight *f)
-{
-	if (!d->nover)
-		d->over_since = sys_mono_ms();
-	f->next = NULL;
-	*d->over_tail = f;
-	d->over_tail = &f->next;
-	d->nover++;
-}
-
-void dispatch_hand_back(struct dispatch *d, struct flight *f)
-{
-	f->unsent = true;
-	if (f->in_air) {
-		f->in_air = false;
-		f->target->flying--;
-		d->nflying--;
-		d->bytes -= f->body_len;
-		http_exchange_release(&f->x);
-	}
-	dispatch_over(d, f);
-}
-
-static void drop(struct dispatch *d, struct flight *f)
-{
-	if (f->in_air)
-		http_exchange_release(&f->x);
-	*f->link = f->all_next;
-	if (f->all_next)
-		f->all_next->link = f->link;
-	d->nall--;
-	d->nproven -= f->lease.proven;
-	f->target->held--;
-	let_target_go(f->target);
-	delivery_lease_release(&f->lease);
-	xfree(f->body);
-	xfree(f);
-}
-
-static void hand_back_queue(struct dispatch *d, struct target *t)
-{
-	for (struct flight *f; (f = unqueue(d, t));)
-		dispatch_hand_back(d, f);
-}
-
 /* ---- The transaction ---- */
 
 static struct delivery_result *results_of(const struct dispatch *d)
@@ -147,16 +42,6 @@ static struct delivery_result *results_of(const struct dispatch *d)
 						    .status = f->status,
 						    .address = f->address,
 						    .answer = f->answer};
-	return out;
-}
-
-/* All leases; of those that are over the fence says so. */
-static const struct delivery_lease **held_by(const struct dispatch *d, size_t *n)
-{
-	const struct delivery_lease **out = xcalloc(d->nall + 1, sizeof *out);
-	*n = 0;
-	for (const struct flight *f = d->all; f; f = f->all_next)
-		out[(*n)++] = &f->lease;
 	return out;
 }
 
@@ -196,8 +81,8 @@ static void settle_over(struct dispatch *d, const struct delivery_turn *t)
 		else if (!r->unsent)
 			dispatch_tell(f, r, t->now_ms);
 		if (r->paused)
-			hand_back_queue(d, f->target);
-		drop(d, f);
+			dispatch_hand_back_queue(d, f->target);
+		dispatch_drop(d, f);
 		f = next;
 	}
 }
@@ -208,6 +93,13 @@ static int64_t due_after(const struct delivery_turn *t, int64_t now)
 	if (t->due_ms == DELIVERY_NEVER || t->room == t->nleases)
 		return INT64_MAX;
 	return now + (t->due_ms > t->now_ms ? t->due_ms - t->now_ms : LOOK_AGAIN_MS);
+}
+
+/* In time; at once when there is one that may not be sent before. */
+static bool must_renew(const struct dispatch *d, int64_t now)
+{
+	int64_t age = now - d->renewed_at;
+	return d->renew || age > d->o.config->lease_time / 3 || (d->doubt && age >= LOOK_EVERY_MS);
 }
 
 /* False: nothing was written, and all is kept for the next time. */
@@ -222,25 +114,28 @@ static bool commit(struct dispatch *d, int64_t now)
 				  .results = results_of(d),
 				  .nresults = d->nover,
 				  .rescue = now - d->rescued_at >= LOOK_EVERY_MS};
-	const struct delivery_lease **held = NULL;
-	if (d->nall > d->nover && now - d->renewed_at > t.lease_ms / 3)
-		held = held_by(d, &t.nheld);
-	t.held = held;
+	int64_t ends_ms = t.now_ms + t.lease_ms, ends_mono_ms = now + t.lease_ms;
+	bool renew = must_renew(d, now);
+	if (renew)
+		t.held = dispatch_held(d, &t.nheld);
 	find_room(d, &t);
 	t.leases = d->leases;
 	d->look = false;
 	d->looked_at = now;
 	bool ok = ledger_write(d->o.ledger, write_turn, &t, &e);
 	if (ok) {
-		if (held)
+		if (renew) {
+			dispatch_renewed(d, t.held, t.nheld, ends_ms, ends_mono_ms);
 			d->renewed_at = now;
+			d->renew = d->doubt = false;
+		}
 		if (t.rescue)
 			d->rescued_at = now;
 		d->trouble_until = 0;
 		d->due_at = due_after(&t, now);
 		settle_over(d, &t);
 		for (size_t i = 0; i < t.nleases; i++)
-			hold(d, &t.leases[i]);
+			dispatch_hold(d, &t.leases[i], ends_ms, ends_mono_ms);
 	} else {
 		for (size_t i = 0; i < t.nleases; i++)
 			delivery_lease_release(&t.leases[i]);
@@ -248,7 +143,7 @@ static bool commit(struct dispatch *d, int64_t now)
 		if (!had_trouble)
 			log_error("deliveries not written", "why=\"%s\"", e.text);
 	}
-	xfree(held);
+	xfree(t.held);
 	xfree(t.results);
 	return ok;
 }
@@ -293,14 +188,21 @@ static void sweep(struct dispatch *d, int64_t now)
 
 /* ---- The turn ---- */
 
-/* Sends what may be sent: a few for each target, and not more bytes than there is room for. */
+/* Sends what may be sent: a few for each target, not more bytes than there is room for, and nothing
+ * that may be somebody else's by now: that is renewed before. */
 static void send_queued(struct dispatch *d)
 {
 	size_t most = (size_t)d->limits.target_parallel;
 	for (size_t i = 0; i < TARGET_BUCKETS && d->nqueued; i++)
 		for (struct target *t = d->targets[i]; t; t = t->next)
-			while (t->head && t->flying < most && (d->bytes < BYTES_MAX || !d->nflying))
-				dispatch_send(d, unqueue(d, t));
+			while (t->head && t->flying < most &&
+			       (d->bytes < BYTES_MAX || !d->nflying)) {
+				if (!dispatch_may_send(t->head)) {
+					d->renew = d->look = true;
+					break;
+				}
+				dispatch_send(d, dispatch_unqueue(d, t));
+			}
 }
 
 static void drain(struct dispatch *d, int64_t now)
@@ -309,7 +211,7 @@ static void drain(struct dispatch *d, int64_t now)
 		d->drain_until = now + d->o.config->drain_time;
 	for (size_t i = 0; i < TARGET_BUCKETS && d->nqueued; i++)
 		for (struct target *t = d->targets[i]; t; t = t->next)
-			hand_back_queue(d, t);
+			dispatch_hand_back_queue(d, t);
 	if (now < d->drain_until)
 		return;
 	for (struct flight *f = d->all; f && d->nflying; f = f->all_next)
@@ -343,6 +245,7 @@ static void *dispatch_main(void *arg)
 			dispatch_settle(d, x->owner);
 		int64_t now = sys_mono_ms();
 		d->look = atomic_exchange(&d->woken, false) || d->look;
+		d->doubt = atomic_exchange(&d->doubted, false) || d->doubt;
 		if (atomic_load(&d->draining))
 			drain(d, now);
 		bool failed = is_due(d, now) && !commit(d, now);
@@ -436,6 +339,11 @@ void dispatch_wake(struct dispatch *d)
 	http_wake(d->http);
 }
 
+void dispatch_doubt(struct dispatch *d)
+{
+	atomic_store(&d->doubted, true);
+}
+
 void dispatch_drain(struct dispatch *d)
 {
 	atomic_store(&d->draining, true);
@@ -457,7 +365,7 @@ void dispatch_free(struct dispatch *d)
 		return;
 	dispatch_stop(d);
 	while (d->all)
-		drop(d, d->all);
+		dispatch_drop(d, d->all);
 	http_free(d->http);
 	db_close(d->db);
 	xfree(d->leases);

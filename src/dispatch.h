@@ -5,7 +5,9 @@
  * A lane of its own: its own connections, made for one message each, never through a proxy, judged
  * by guard at the moment of connecting. Redirects are not followed, answers are read to 64 KiB. A
  * target has a few messages under way at most, and one that does not answer holds up nobody else.
- * Whoever ends a job writes the delivery (see delivery); this only finds it.
+ * Whoever ends a job writes the delivery (see delivery); this only finds it. Nothing is sent on a
+ * lease that has ended, by the wall clock or by the monotonic one, before it was renewed; a message
+ * whose lease is lost is dropped when it waits, and when it is under way its result is refused.
  */
 #ifndef AUTOS_DISPATCH_H
 #define AUTOS_DISPATCH_H
@@ -30,6 +32,10 @@ struct dispatch *dispatch_start(const struct dispatch_options *o, struct err *e)
 
 /* There may be something to send. Any thread. */
 void dispatch_wake(struct dispatch *d);
+
+/* Messages may have been taken from us that are not sent yet, as a user's who is gone: they are
+ * looked at within two seconds. Any thread. */
+void dispatch_doubt(struct dispatch *d);
 
 /* Nothing new is sent; what is under way may end within the setting drain_time, the rest is handed
  * back and spends no try. Any thread. */

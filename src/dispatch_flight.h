@@ -24,8 +24,10 @@ struct flight {
 	struct http_exchange x;
 	char *body;
 	size_t body_len;
+	int64_t ends_ms, ends_mono_ms; /* of the lease, by both clocks */
 	int64_t sent_ms, sent_mono_ms;
-	bool in_air;
+	bool in_air, over;
+	bool lost; /* the lease is somebody else's, or nobody's; only while it is under way */
 
 	/* over */
 	bool unsent;
@@ -58,7 +60,7 @@ struct dispatch {
 	unsigned char link_secret[LINK_SECRET];
 	pthread_t thread;
 	bool joined;
-	_Atomic bool woken, draining;
+	_Atomic bool woken, draining, doubted;
 
 	/* the thread's */
 	struct delivery_lease *leases; /* webhook_parallel of them: what a transaction took */
@@ -76,7 +78,39 @@ struct dispatch {
 	int64_t trouble_until; /* monotonic: the database failed; 0 = it did not */
 	int64_t drain_until;   /* monotonic; 0 = not draining */
 	bool look;
+	bool renew; /* a lease ended whose message waits */
+	bool doubt; /* leases are renewed soon, to see which are lost */
 };
+
+/* ---- Flights ---- */
+
+/* Takes over a lease, which ends then: it waits at its target. */
+void dispatch_hold(struct dispatch *d, struct delivery_lease *l, int64_t ends_ms,
+		   int64_t ends_mono_ms);
+
+/* The first that waits at a target; NULL. */
+struct flight *dispatch_unqueue(struct dispatch *d, struct target *t);
+
+/* Moves a flight to those that are over. */
+void dispatch_over(struct dispatch *d, struct flight *f);
+
+/* It is not sent, and goes back to the queue of the database. */
+void dispatch_hand_back(struct dispatch *d, struct flight *f);
+void dispatch_hand_back_queue(struct dispatch *d, struct target *t);
+
+/* Forgets a flight, and its target with the last one. */
+void dispatch_drop(struct dispatch *d, struct flight *f);
+
+/* Whether its lease is ours, as far as our clocks know. */
+bool dispatch_may_send(const struct flight *f);
+
+/* The leases to be renewed; xfree it. Then, once that is committed and before any flight comes or
+ * goes: what is lost is dropped, unless it is under way. */
+struct delivery_held *dispatch_held(const struct dispatch *d, size_t *n);
+void dispatch_renewed(struct dispatch *d, const struct delivery_held *held, size_t n,
+		      int64_t ends_ms, int64_t ends_mono_ms);
+
+/* ---- Messages ---- */
 
 /* Makes the message and sends it; if it cannot be made, or may not be sent, the flight is over. */
 void dispatch_send(struct dispatch *d, struct flight *f);
@@ -86,11 +120,5 @@ void dispatch_settle(struct dispatch *d, struct flight *f);
 
 /* What came of it is written down: says so in the log and the metrics. */
 void dispatch_tell(const struct flight *f, const struct delivery_result *r, int64_t now_ms);
-
-/* It is not sent, and goes back to the queue of the database. */
-void dispatch_hand_back(struct dispatch *d, struct flight *f);
-
-/* Moves a flight to those that are over. */
-void dispatch_over(struct dispatch *d, struct flight *f);
 
 #endif

@@ -105,7 +105,7 @@ static void *relay_main(void *arg)
 		if (!r->missed)
 			log_warn("news lost", "why=\"%s\"", e.text);
 		r->missed = true;
-		r->place = (struct change_place){0};
+		change_place_release(&r->place);
 		poll(&(struct pollfd){.fd = r->wake, .events = POLLIN}, 1, AGAIN_MS);
 	}
 	return NULL;
@@ -129,9 +129,9 @@ bool relay_new(const char *url, struct ledger *l, struct relay **out, struct err
 		xfree(r);
 		return false;
 	}
-	ledger_watch(l, note_commit, r);
 	if (pthread_create(&r->thread, NULL, relay_main, r) != 0)
 		die("cannot start a thread");
+	ledger_watch(l, note_commit, r); /* which asks who the thread is */
 	*out = r;
 	return true;
 }
@@ -143,6 +143,7 @@ void relay_free(struct relay *r)
 	atomic_store(&r->stop, true);
 	poke(r);
 	pthread_join(r->thread, NULL);
+	change_place_release(&r->place);
 	db_close(r->db);
 	close(r->wake);
 	xfree(r);

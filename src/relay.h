@@ -16,6 +16,9 @@ struct relay;
 /* Registers itself with the ledger; whoever listens to that is told that anything may have changed.
  * Gives NULL and no error where one process has the database for itself. */
 [[nodiscard]] bool relay_new(const char *url, struct ledger *l, struct relay **out, struct err *e);
-void relay_free(struct relay *r); /* accepts NULL; before the ledger is closed */
+
+/* Accepts NULL. Before whoever is told of news is freed, and the ledger closed; nobody may submit
+ * any more. */
+void relay_free(struct relay *r);
 
 #endif

@@ -4,6 +4,7 @@
 #include "store.h"
 
 #include "sys.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,9 @@ struct store *store_open(const struct config *c, const char *url, enum store_mod
 		if (strncmp(url, drivers[i]->scheme, n) == 0 && url[n] == ':')
 			return drivers[i]->open(c, url + n + 1, mode, e);
 	}
-	fail(e, ERR_INPUT,
-	     "store_url: no driver for '%.*s': must be dir:PATH or s3://BUCKET/PREFIX",
-	     (int)strcspn(url, ":"), url);
+	int scheme = (int)text_scheme(url);
+	fail(e, ERR_INPUT, "store_url: %s%.*s%smust be dir:PATH or s3://BUCKET/PREFIX",
+	     scheme ? "no driver for '" : "", scheme, url, scheme ? "': " : "");
 	return NULL;
 }
 

@@ -75,6 +75,14 @@ void percent_add(struct buf *b, const char *s, size_t len, const char *keep)
 	}
 }
 
+#define SCHEME_MORE "0123456789+-."
+
+size_t text_scheme(const char *url)
+{
+	size_t n = strspn(url, SCHEME_MORE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	return n && !strspn(url, SCHEME_MORE) && strncmp(url + n, "://", 3) == 0 ? n : 0;
+}
+
 bool text_in_list(const char *list, const char *word, size_t n)
 {
 	for (const char *p = list; *p;) {

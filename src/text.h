@@ -35,6 +35,10 @@ void percent_add(struct buf *b, const char *s, size_t len, const char *keep);
 void base64_encode(const void *data, size_t len, char *out);
 ssize_t base64_decode(const char *s, size_t len, void *out, size_t cap);
 
+/* Length of the scheme that a URL begins with, 0 when it does not begin with "SCHEME://" (RFC 3986,
+ * section 3.1). Whoever refuses an address repeats nothing else of it: it may hold a password. */
+size_t text_scheme(const char *url);
+
 /* Whether a word of n bytes is one of a list separated by commas and blanks. */
 bool text_in_list(const char *list, const char *word, size_t n);
 

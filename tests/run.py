@@ -98,7 +98,7 @@ def main():
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
-    ours = ("AUTOS_BUILD", "AUTOS_FLEET_KILLS", "AUTOS_FLEET_RESCUES", "AUTOS_SEED")
+    ours = ("AUTOS_BUILD", "AUTOS_FLEET_KILLS", "AUTOS_FLEET_RESCUES", "AUTOS_FLEET_STOPS", "AUTOS_SEED")
     for name in list(env):  # the settings of whoever runs the tests are not theirs
         if name.startswith(("AUTOS_", "PDPJ_", "AWS_")) and name not in ours:
             del env[name]

@@ -80,7 +80,9 @@ class Node(api.Service):
         return self.start("--role", self.role, prefix=("ip", "netns", "exec", self.space) if self.space else ())
 
     def suspend(self):
+        """Returns once every thread of it has stopped."""
         self.process.send_signal(signal.SIGSTOP)
+        lib.until(lambda: os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG), "the process to stop", every=0.001)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)

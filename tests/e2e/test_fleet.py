@@ -18,6 +18,7 @@ import receiver
 
 KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
 RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
+STOPS = int(os.environ.get("AUTOS_FLEET_STOPS", "6"))
 
 
 @pytest.fixture
@@ -391,6 +392,84 @@ def test_webhook_sender_frozen(make_sim, make_fleet):
         assert [r["class"] for r in f.rows("SELECT class FROM delivery_attempt")] == ["ok"]
         assert f.rows("SELECT failures, paused_until_ms FROM webhook_target WHERE failures > 0 OR paused_until_ms > 0") == []
         assert len(hook.messages()) == 2 and len({m.headers["webhook-id"] for m in hook.messages()}) == 1
+    f.check(10)
+
+
+def test_webhook_queue_frozen(make_sim, make_fleet):
+    """A process that freezes with many messages at hand, for a slow receiver: another sends them all meanwhile, and nothing
+    is sent twice but what was under way."""
+    sim = make_sim("--cases", 1, "--documents", 2, "--size", 1500)
+    f = make_fleet(sim, lease_time="2s", webhook_timeout="60s", webhook_target_parallel=2, webhook_pause_after=1000)
+    client, first = f.add("api1", "api"), f.add("worker1", "worker")
+    slow = threading.Event()
+    slow.set()
+
+    def answer(m):
+        slow.wait(lib.PATIENCE)
+        return 200
+
+    def count(state):
+        return f.one("SELECT COUNT(*) FROM delivery WHERE state = ?", state)
+
+    with receiver.Receiver(answer) as hook:
+        number = plain(sim, 1)[0]
+
+        def ask(i):
+            assert client.post(client.path(number, "jobs"), {"webhook_url": f"{hook.url}/{i}"}).status in (200, 202)
+
+        ask(0)
+        lib.until(lambda: count("delivered") == 1, "a message")  # the receiver answers: the next ones are leased ahead
+        slow.clear()
+        for i in range(1, 41):
+            ask(i)
+        lib.until(lambda: count("delivering") == 40 and len(hook.messages()) == 3, "messages at hand")
+        first.suspend()
+        try:
+            under_way = {m.path for m in hook.messages()[1:]}
+            slow.set()
+            second = f.add("worker2", "worker")
+            lib.until(lambda: count("delivered") == 41, "the messages of another")
+            assert len(hook.messages()) == 43
+        finally:
+            first.resume()
+        lib.until(lambda: 'webhook leases lost' in first.stderr(), "the loss to be noticed")
+        ask(41)
+        lib.until(lambda: count("delivered") == 42, "one more message")
+        for node in (first, second):
+            node.stop()
+        times = {path: len(hook.messages(path)) for path in {m.path for m in hook.messages()}}
+        assert {path for path, n in times.items() if n > 1} == under_way and max(times.values()) == 2, times
+        assert "dropped=38 " in first.stderr()
+    f.check(10)
+
+
+def test_stops_while_others_send(make_sim, make_fleet):
+    """A process that ends in order, again and again, while others end jobs that have webhooks: their news reach it to the last."""
+    sim = make_sim("--cases", 40, "--documents", 2, "--size", 1000)
+    f = make_fleet(sim, portal_pace="0", drain_time="1s", lease_time="4s")
+    client, ends = f.add("api1", "api"), f.add("worker2", "worker", start=False)
+    f.add("worker1", "worker")
+    over, failed = threading.Event(), []
+
+    def ask(hook):
+        for number in plain(sim, 40) * 1000:
+            if over.is_set():
+                return
+            if client.post(client.path(number, "jobs"), {"webhook_url": hook.url}).status not in (200, 202):
+                failed.append(number)
+
+    with receiver.Receiver() as hook:
+        asking = threading.Thread(target=ask, args=(hook,), daemon=True)
+        asking.start()
+        for _ in range(STOPS):
+            told = len(hook.messages())
+            ends.begin()
+            lib.until(lambda: len(hook.messages()) > told + 5, "messages", every=0.01)
+            ends.stop()  # with status 0, and without a word of a sanitizer's
+        over.set()
+        asking.join()
+        assert not failed, failed
+        lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
     f.check(10)
 
 

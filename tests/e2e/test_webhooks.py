@@ -303,6 +303,32 @@ def test_everybody_has_their_own(make_sim, make_service):
 
 
 @pytest.mark.databases
+def test_a_user_who_goes_while_messages_wait(make_sim, make_service):
+    """What is at hand for a user is not sent any more once they are not active."""
+    sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
+    s, number = make_service(sim, **FAST, webhook_target_parallel=1, webhook_timeout="60s", lease_time="600s"), numbers(sim, 1)[0]
+    made = s.post("/api/v1/users", {"username": "other"}, key="admin").json
+    slow = threading.Event()
+    slow.set()
+    with receiver.Receiver(lambda m: (slow.wait(lib.PATIENCE), 200)[1]) as r:
+        s.post(s.path(number, "jobs"), {"webhook_url": r.url})
+        s.finished(number)
+        assert delivery(s, r.url)["status"] == "delivered"
+        slow.clear()
+        for i in range(20):
+            s.call("POST", s.path(number, "jobs"), key=made["api_key"], body={"webhook_url": f"{r.url}/{i}"})
+        lib.until(lambda: s.one("SELECT COUNT(*) FROM delivery WHERE state = 'delivering'") == 20 and len(r.messages()) == 2,
+                  "messages at hand")
+        assert s.call("PUT", f"/api/v1/users/{made['user']['id']}", key="admin", body={"active": False}).status == 200
+        assert s.one("SELECT COUNT(*) FROM delivery WHERE state = 'cancelled'") == 20
+        lib.until(lambda: "webhook leases lost" in s.stderr(), "the loss to be noticed")
+        slow.set()
+        s.post(s.path(number, "jobs"), {"webhook_url": r.url + "/mine"})
+        assert delivery(s, r.url + "/mine")["status"] == "delivered"
+        assert len(r.messages()) == 3
+
+
+@pytest.mark.databases
 def test_rotation(make_sim, make_service):
     sim = make_sim("--cases", 1, "--documents", 2, "--size", 2000)
     s, number = make_service(sim, **FAST), numbers(sim, 1)[0]

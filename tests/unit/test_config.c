@@ -759,6 +759,20 @@ static void test_refused_address_keeps_its_password(void **state)
 	assert_says(&e, "mysql:");
 	assert_null(strstr(e.text, "hunter2"));
 	config_release(&c);
+	/* libpq takes these too; we do not, and they name no scheme. */
+	static const char *const keywords[] = {
+		"DATABASE_URL=host=db password=hunter2", "DATABASE_URL=password=hunter2",
+		"DATABASE_URL=password=hunter2 options=a://b", "DATABASE_URL=hunter2:x"};
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+		assert_false(load_with("", ENV(var(keywords[i])), NULL, 0, &c, &e));
+		assert_error(&e, ERR_INPUT);
+		assert_string_equal(e.text, "database_url: must be sqlite:PATH or "
+					    "postgres://USER@HOST:PORT/DATABASE");
+		config_release(&c);
+	}
+	assert_false(load_with("store_url = key hunter2\n", ENV(NULL), NULL, 0, &c, &e));
+	assert_string_equal(e.text, "store_url: must be dir:PATH or s3://BUCKET/PREFIX");
+	config_release(&c);
 	assert_false(load_with("store_url = s3://k:hunter2@h/b\n", ENV(NULL), NULL, 0, &c, &e));
 	assert_says(&e, "store_url");
 	assert_null(strstr(e.text, "hunter2"));

@@ -241,6 +241,13 @@ static void test_addresses(void **state)
 	assert_error(&e, ERR_INPUT);
 	assert_says(&e, "oracle");
 	assert_null(strstr(e.text, "hunter2"));
+	static const char *const keywords[] = {"host=db password=hunter2", "hunter2",
+					       "password=hunter2 options=a://b"};
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+		assert_null(db_open(keywords[i], DB_WRITE, &e)); /* libpq's other form */
+		assert_error(&e, ERR_INPUT);
+		assert_string_equal(e.text, "database_url: must be sqlite:PATH or postgres://...");
+	}
 	assert_null(db_driver("sqlite"));
 	assert_ptr_equal(db_driver("sqlite:x"), &db_sqlite);
 	assert_ptr_equal(db_driver("postgres://h/x"), &db_pg);

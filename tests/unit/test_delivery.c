@@ -205,7 +205,7 @@ static void test_the_fence(void **state)
 	memset(&d, 0, sizeof d);
 	d.t = b.t;
 	d.t.results = NULL;
-	d.t.held = (const struct delivery_lease *[]){&b.leases[0]};
+	d.t.held = (struct delivery_held[]){{.lease = &b.leases[0]}};
 	d.t.nheld = 1;
 	d.t.rescue = false;
 	d.t.leases = d.leases;

@@ -243,6 +243,56 @@ static void test_one_secret_of_a_kind(void **state)
 	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 2);
 }
 
+/* Paused targets, one for each of n deliveries that failed. */
+static void pause_all(struct db *db)
+{
+	struct err e = {0};
+	assert_true(db_exec(db, NULL, &e,
+			    "UPDATE delivery SET state = 'failed', ended_ms = 9 - id,"
+			    " lease_until_ms = 0"));
+	assert_true(db_exec(db, NULL, &e,
+			    "UPDATE webhook_target SET failures = 3, paused_until_ms = 90000"));
+}
+
+/* Whoever sends by hand holds no target: a turn that has some, in its own order, waits for nobody;
+ * it is the next one that ends the pauses. */
+static void test_again_touches_no_target(void **state)
+{
+	struct pair *p = *state;
+	struct err e = {0};
+	struct turn x, y;
+	size_t n;
+	struct job_lease l = started(p->a->db, NUMBER, 1), other = started(p->a->db, OTHER, 1);
+	assert_true(db_exec(p->a->db, NULL, &e,
+			    "UPDATE job_webhook SET url = 'https://b.example.org/'"
+			    " WHERE job_id = $1",
+			    db_i(other.job_id)));
+	begin(p->a->db);
+	ended(p->a->db, &l);
+	ended(p->a->db, &other);
+	commit(p->a->db);
+	pause_all(p->a->db);
+	begin(p->b);
+	assert_true(delivery_failed_again(p->b, 0, -1, 10, 3000, &n, &e));
+	assert_int_equal(n, 2);
+	begin(p->a->db); /* what turns do */
+	assert_true(db_exec(p->a->db, NULL, &e,
+			    "UPDATE webhook_target SET due_ms = due_ms WHERE due_ms >= 0"));
+	prepare(&x, "me", 3000);
+	go(p->a->db, &x);
+	assert_int_equal(x.t.nleases, 0);
+	commit(p->a->db);
+	commit(p->b);
+	prepare(&y, "me", 3001);
+	begin(p->a->db);
+	go(p->a->db, &y);
+	commit(p->a->db);
+	assert_int_equal(y.t.nleases, 2);
+	assert_true(y.leases[0].manual && y.leases[1].manual);
+	assert_int_equal(number_of(p->a->db, "SELECT SUM(paused_until_ms) FROM webhook_target"), 0);
+	release(&y);
+}
+
 /* Several sweep at once: none waits, none takes what another one has. */
 static void test_sweeps_beside(void **state)
 {
@@ -339,12 +389,14 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	commit(r->db);
 	assert_int_equal(x.t.nleases, 2);
 	prepare(&y, "me", 3900);
-	y.t.held = (const struct delivery_lease *[]){&x.leases[0]};
+	struct delivery_held held = {.lease = &x.leases[0], .lost = true};
+	y.t.held = &held;
 	y.t.nheld = 1;
 	begin(r->db);
 	go(r->db, &y);
 	commit(r->db);
 	assert_int_equal(y.t.nleases, 0);
+	assert_false(held.lost);
 	prepare(&z, "me", 4001);
 	begin(r->db);
 	go(r->db, &z);
@@ -352,6 +404,60 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	assert_int_equal(z.t.nleases, 1);
 	assert_int_equal(z.leases[0].id, x.leases[1].id);
 	release(&x);
+	release(&z);
+}
+
+/* Of those that are held: one that another has, one that a user took away, one that is ours. Run
+ * again after its transaction was undone, it says the same. */
+static void test_leases_lost(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	struct turn x, y, z;
+	struct job_lease l = started(r->db, NUMBER, 4);
+	begin(r->db);
+	ended(r->db, &l);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE webhook_target SET proven = 1")); /* four at a time */
+	commit(r->db);
+	prepare(&x, "me", 3000);
+	begin(r->db);
+	go(r->db, &x);
+	commit(r->db);
+	assert_int_equal(x.t.nleases, 4);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE delivery SET lease_until_ms = 9000 WHERE id <> $1",
+			    db_i(x.leases[0].id)));
+	prepare(&y, "other", 4001);
+	begin(r->db);
+	go(r->db, &y);
+	commit(r->db);
+	assert_int_equal(y.t.nleases, 1);
+	assert_int_equal(y.leases[0].id, x.leases[0].id);
+	assert_true(db_exec(r->db, NULL, &e,
+			    "UPDATE delivery SET state = 'cancelled', epoch = epoch + 1"
+			    " WHERE id = $1",
+			    db_i(x.leases[1].id)));
+	struct delivery_held held[4];
+	prepare(&z, "me", 4001); /* they end when the other's does */
+	z.t.held = held;
+	z.t.nheld = 4;
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < 4; k++)
+			held[k] = (struct delivery_held){.lease = &x.leases[k], .lost = k & i & 1};
+		begin(r->db);
+		go(r->db, &z);
+		assert_true(held[0].lost && held[1].lost && !held[2].lost && !held[3].lost);
+		if (i < 2)
+			db_rollback(r->db);
+		else
+			commit(r->db);
+	}
+	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery WHERE owner = 'me' AND"
+					  " lease_until_ms = 5001 AND state = 'delivering'"),
+			 2);
+	release(&x);
+	release(&y);
 	release(&z);
 }
 
@@ -391,14 +497,14 @@ int main(void)
 {
 #define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
 	const struct CMUnitTest pairs[] = {
-		TEST_PAIR(test_no_end_is_missed),
-		TEST_PAIR(test_a_limit_for_all),
-		TEST_PAIR(test_one_secret_of_a_kind),
+		TEST_PAIR(test_no_end_is_missed),     TEST_PAIR(test_a_limit_for_all),
+		TEST_PAIR(test_one_secret_of_a_kind), TEST_PAIR(test_again_touches_no_target),
 		TEST_PAIR(test_sweeps_beside),
 	};
 	const struct CMUnitTest again[] = {
 		cmocka_unit_test_setup_teardown(test_a_turn_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leases_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lease_that_nobody_knows_of, setup, teardown),
 	};
 	int failed = database_run(again);

@@ -238,7 +238,7 @@ static void test_cannot(void **state)
 	struct room *r = *state;
 	r->to = r->from;
 	cannot(r, ERR_INPUT, "are the same store");
-	r->to = "ftp:there";
+	r->to = "ftp://there";
 	cannot(r, ERR_INPUT, "no driver for 'ftp'");
 	r->to = r->new_store;
 	set(r, "database_url", "sqlite:/nonexistent/autos.db");

@@ -231,7 +231,7 @@ static void test_deliveries(void **state)
 	assert_int_equal(turn.nleases, 1);
 	struct delivery_lease lease = leases[0];
 	turn.nleases = 0; /* it is ours */
-	turn.held = (const struct delivery_lease *[]){&lease};
+	turn.held = (struct delivery_held[]){{.lease = &lease}};
 	turn.nheld = 1;
 	static const enum webhook_fate fates[] = {WEBHOOK_AGAIN, WEBHOOK_DELIVERED};
 	for (size_t i = 0; i < 2; i++) {

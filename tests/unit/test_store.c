@@ -241,8 +241,9 @@ static void test_put(void **state)
 
 /* ---- Drivers ---- */
 
-static const char *const unknown[] = {"",       "dir",      "s3",          "ftp://host/key:hunter2",
-				      "dirs:x", "/objects", "DIR:/objects"};
+static const char *const unknown[] = {
+	"",       "dir",      "s3",           "ftp://host/key:hunter2",
+	"dirs:x", "/objects", "DIR:/objects", "key=hunter2"};
 
 static void test_drivers(void **state)
 {

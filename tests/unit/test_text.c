@@ -102,12 +102,37 @@ static void test_percent(void **state)
 	buf_release(&b);
 }
 
+static void test_scheme(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *url;
+		size_t len;
+	} t[] = {
+		{"mysql://u:p@h", 5},
+		{"s3://", 2},
+		{"svn+ssh2.x-y://h", 12},
+		{"", 0},
+		{"://h", 0},
+		{"2a://h", 0},
+		{"mysql:h", 0},
+		{"mysql:/h", 0},
+		{"mysql", 0},
+		{"a=b://h", 0},
+		{"user=x a://h", 0},
+		{"p\xc3\xa7://h", 0},
+	};
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+		assert_int_equal(text_scheme(t[i].url), t[i].len);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_hex),
 		cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_scheme),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
