@@ -42,6 +42,17 @@ bool fleet_leave(struct db *db, const char *owner, struct err *e)
 	       db_exec(db, NULL, e, "DELETE FROM node WHERE owner = $1", db_s(owner));
 }
 
+bool fleet_living(struct db *db, int64_t *n, struct err *e)
+{
+	struct db_rows r = {0};
+	int64_t now;
+	bool ok = fleet_now(db, &now, e) &&
+		  db_exec(db, &r, e, "SELECT COUNT(*) FROM node WHERE until_ms > $1", db_i(now));
+	*n = ok ? db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	return ok;
+}
+
 bool fleet_lead(struct db *db, const char *office, const char *owner, int64_t now_ms,
 		int64_t until_ms, bool *led, struct err *e)
 {

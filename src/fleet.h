@@ -24,6 +24,9 @@
 /* It ends: others may take at once what it had. */
 [[nodiscard]] bool fleet_leave(struct db *db, const char *owner, struct err *e);
 
+/* How many processes run at this moment. */
+[[nodiscard]] bool fleet_living(struct db *db, int64_t *n, struct err *e);
+
 /* Takes or keeps an office; *led says whether it is ours until then. */
 [[nodiscard]] bool fleet_lead(struct db *db, const char *office, const char *owner, int64_t now_ms,
 			      int64_t until_ms, bool *led, struct err *e);

@@ -1,10 +1,8 @@
 /*
- * What processes on one PostgreSQL share: news, offices, dead ones' belongings, the portal's quota;
- * and an installation that moves from one database to another. Runs where AUTOS_TEST_POSTGRES names
- * a server; the move from SQLite to SQLite everywhere.
+ * What processes on one PostgreSQL share: news, offices, dead ones' belongings, dead rows, the
+ * portal's quota. Runs where AUTOS_TEST_POSTGRES names a server.
  */
 #include "change.h"
-#include "copy.h"
 #include "fleet.h"
 #include "quota.h"
 #include "vacuum.h"
@@ -594,158 +592,6 @@ static void test_turns(void **state)
 	assert_int_equal(ask_share(p->b, "e", WORK()).list_in_ms, -1);
 }
 
-/* ---- Moving ---- */
-
-/* A life of cases, keys and answers, so that every table has rows. */
-static void live(struct db *db)
-{
-	static const char *const more[] = {
-		"INSERT INTO batch (user_id, created_ms) VALUES (1, 5)",
-		"INSERT INTO batch_item (batch_id, position, number, job_id) VALUES (1, 1, 'x', 1)",
-		"INSERT INTO erasure (number, at_ms) VALUES ('y', 5)",
-		"INSERT INTO app_user (username, role, created_ms, updated_ms)"
-		" VALUES ('jo\xc3\xa3o', 'admin', 1, 2)",
-		"INSERT INTO api_key (user_id, hash, hint, created_ms) VALUES (1, 'h', 'i', 3)",
-		"INSERT INTO secret (name, value) VALUES ('link', 'v')",
-		"INSERT INTO idempotency (user_id, idem_key, fingerprint, created_ms, location)"
-		" VALUES (1, 'k', 'f', 4, NULL), (1, 'l', '', 4, '/x')",
-		"INSERT INTO job_webhook (job_id, url, user_id, thin, created_ms, delivered_ms)"
-		" VALUES (1, 'https://x/', 1, 0, 1, 0), (1, 'https://x/', 2, 1, 1, 9)",
-		"INSERT INTO webhook_target (origin, due_ms, created_ms) VALUES ('https://x:443', 7, 1)",
-		"INSERT INTO delivery (event_id, job_id, process_id, target_id, user_id, url, thin, seq,"
-		" job_state, outcome, job_error, total, available, failed, finished_ms, state, round_ms,"
-		" next_ms, created_ms) VALUES ('msg_1', 1, 1, 1, 1, 'https://x/', 0, 3, 'failed',"
-		" 'partial', '1 of 2', 2, 1, 1, 8, 'pending', 8, 9, 8)",
-		"INSERT INTO delivery_attempt (delivery_id, n, manual, at_ms, duration_ms, address, status,"
-		" class, error, answer, why, next_ms) VALUES (1, 1, 0, 8, 2, '192.0.2.1:443', 500, 'http',"
-		" '', 'no', 'HTTP 500', 9)",
-		"INSERT INTO webhook_secret (user_id, kind, value, created_ms)"
-		" VALUES (1, 'hmac', 'whsec_x', 1)",
-	};
-	struct err e;
-	struct job_lease l = listed(db);
-	struct doc_result results[] = {got(db, "a"), lost(db, "b", DOC_REASON_DENIED)};
-	assert_true(record(db, &l, results, 2));
-	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-		assert_true(db_run_once(db, more[i], &e));
-	for (int i = 0; i < 1200; i++) { /* some pages */
-		char digits[21];
-		snprintf(digits, sizeof digits, "%020d", i + 1);
-		struct job_ticket t;
-		assert_true(db_begin(db, &e));
-		assert_true(
-			job_request(db, &(struct job_ask){.number = digits, .now_ms = i}, &t, &e));
-		assert_true(db_commit(db, &e));
-	}
-}
-
-static bool interrupt(void *arg, const struct copy_progress *p)
-{
-	int *left = arg;
-	(void)p;
-	return --*left > 0;
-}
-
-static void move_between(const char *from_url, const char *to_url)
-{
-	struct err e = {0};
-	int64_t rows;
-	char before[65], after[65], there[65];
-	struct db *from = db_open(from_url, DB_WRITE, &e), *to = db_open(to_url, DB_WRITE, &e);
-	assert_non_null(from);
-	assert_non_null(to);
-	assert_true(schema_migrate(from, NULL, &e) && schema_migrate(to, NULL, &e));
-	live(from);
-	fingerprint(from, before);
-	/* Stopped at any page, it leaves nothing. */
-	for (int at = 1; at < 12; at += 5) {
-		int left = at;
-		assert_false(copy_run(
-			&(struct copy_options){
-				.from = from, .to = to, .on_progress = interrupt, .arg = &left},
-			&rows, &e));
-		assert_error(&e, ERR_BUSY);
-		assert_int_equal(number(to, "SELECT COUNT(*) FROM process"), 0);
-		db_close(from);
-		db_close(to);
-		from = db_open(from_url, DB_WRITE, &e);
-		to = db_open(to_url, DB_WRITE, &e);
-	}
-	if (!copy_run(&(struct copy_options){.from = from, .to = to}, &rows, &e))
-		fail_msg("%s", e.text);
-	assert_true(rows > 3600);
-	fingerprint(from, after);
-	fingerprint(to, there);
-	assert_string_equal(before, after);
-	assert_string_equal(before, there);
-	/* New rows get new numbers. */
-	struct job_ticket t;
-	assert_true(
-		STEP(to, job_request(to, &(struct job_ask){.number = OTHER, .now_ms = 9}, &t, &e)));
-	assert_int_equal(t.job_id, number(to, "SELECT MAX(id) FROM job"));
-	db_close(from);
-	/* A second time there is no room for it. */
-	from = db_open(from_url, DB_WRITE, &e);
-	db_close(to);
-	to = db_open(to_url, DB_WRITE, &e);
-	assert_false(copy_run(&(struct copy_options){.from = from, .to = to}, &rows, &e));
-	assert_error(&e, ERR_INPUT);
-	assert_says(&e, "process");
-	db_close(from);
-	db_close(to);
-}
-
-static void test_move(void **state)
-{
-	(void)state;
-	char *dirs[] = {scratch_make(), scratch_make()};
-	const char *server = database_server;
-	for (int way = 0; way < (server ? 4 : 1); way++) {
-		char *urls[2];
-		for (int i = 0; i < 2; i++) {
-			database_server = way >> i & 1 ? server : NULL;
-			urls[i] = database_server ? database_make(dirs[i])
-						  : xasprintf("sqlite:%s/%d.db", dirs[i], way);
-		}
-		move_between(urls[0], urls[1]);
-		for (int i = 0; i < 2; i++) {
-			database_server = way >> i & 1 ? server : NULL;
-			database_drop(urls[i]);
-		}
-	}
-	database_server = server;
-	scratch_remove(dirs[0]);
-	scratch_remove(dirs[1]);
-}
-
-/* No table is forgotten: each is copied, or is of no use elsewhere. */
-static void test_all_tables(void **state)
-{
-	static const char *const left[] = {"schema_version", "node",  "leader",
-					   "change",         "quota", "quota_share",
-					   "sqlite_sequence"};
-	(void)state;
-	char *dir = scratch_make(), *url = xasprintf("sqlite:%s/a.db", dir);
-	struct err e;
-	struct db_rows r;
-	struct db *db = db_open(url, DB_WRITE, &e);
-	assert_true(schema_migrate(db, NULL, &e));
-	assert_true(db_exec(db, &r, &e, "SELECT name FROM sqlite_master WHERE type = 'table'"));
-	for (size_t i = 0; i < r.rows; i++) {
-		bool known = false;
-		for (size_t k = 0; k < sizeof left / sizeof *left; k++)
-			known = known || strcmp(left[k], db_text(&r, i, 0)) == 0;
-		for (size_t k = 0; copy_tables[k]; k++)
-			known = known || strcmp(copy_tables[k], db_text(&r, i, 0)) == 0;
-		if (!known)
-			fail_msg("copy.c does not know the table %s", db_text(&r, i, 0));
-	}
-	db_rows_release(&r);
-	db_close(db);
-	xfree(url);
-	scratch_remove(dir);
-}
-
 int main(void)
 {
 #define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
@@ -771,11 +617,6 @@ int main(void)
 		TEST_PAIR(test_whole_moves),
 		TEST_PAIR(test_turns),
 	};
-	const struct CMUnitTest moves[] = {
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_all_tables),
-	};
 	database_server = getenv("AUTOS_TEST_POSTGRES");
-	int failed = database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0;
-	return failed + cmocka_run_group_tests(moves, NULL, NULL);
+	return database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0;
 }
