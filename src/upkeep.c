@@ -246,6 +246,8 @@ static void *beat_main(void *arg)
 	bool was = true;
 	do {
 		bool ok = beat(u, &e);
+		if (!ok && !still_leads(u))
+			set_leads(u, false, 0);
 		if (!ok && was)
 			log_warn("upkeep failed", "why=\"%s\"", e.text);
 		was = ok;

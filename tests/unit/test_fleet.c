@@ -340,8 +340,9 @@ static void test_vacuum_of_no_use(void **state)
 	assert_int_equal(vacuums(p), 3);
 	/* The holder lets go: at once, and it is of use. */
 	db_close(holder);
-	for (int i = 0; i < 100 && number(p->b, "SELECT n_dead_tup" OF_SECRET) > 1000; i++) {
-		run_vacuum(p, v, 3540000 + VACUUM_AGAIN_MS + i, 3530000 + VACUUM_AGAIN_MS + i, 1);
+	for (int i = 0; i < 1200 && number(p->b, "SELECT n_dead_tup" OF_SECRET) > 1000; i++) {
+		run_vacuum(p, v, 3540002 + VACUUM_AGAIN_MS + 2 * i,
+			   3540001 + VACUUM_AGAIN_MS + 2 * i, 1);
 		poll(NULL, 0, 50); /* tests beside this one hold snapshots for moments */
 	}
 	assert_in_range(number(p->b, "SELECT n_dead_tup" OF_SECRET), 0, 1000);
