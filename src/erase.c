@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { ASK_EVERY_MS = 1000 };
+enum { ASK_EVERY_MS = 100 };
 
 struct erasing {
 	const struct erase_options *o;

@@ -387,6 +387,30 @@ def test_slow_eraser(make_sim, make_fleet, proxied, proxy):
     f.check(10)
 
 
+def test_end_while_erasing(make_sim, make_fleet, proxied, proxy):
+    """A process that ends does not wait for a store that hangs; the next one erases the rest."""
+    sim = make_sim("--cases", 1, "--documents", 4, "--size", 2000)
+    f = make_fleet(sim, s3_low_speed_time="600s")
+    f.store = proxied
+    node = f.add("all1", "all")
+    number = plain(sim, 1)[0]
+    node.post(node.path(number, "jobs"))
+    node.finished(number)
+    c = f.database.connect()
+    c.execute("DELETE FROM process")
+    c.execute("INSERT INTO erasure (number, at_ms) VALUES (?, 5)", (lib.digits(number),))
+    c.close()
+    held = proxy.fault(s3fault.stall(), "GET", r"list-type=2")
+    lib.until(lambda: held.fault.held or None, "the erasing", every=0.05)
+    node.stop()
+    assert f.one("SELECT COUNT(*) FROM erasure") == 1 and f.one("SELECT COUNT(*) FROM node") == 0
+    held.release()
+    f.database.end_patience()
+    node.begin()
+    lib.until(lambda: f.one("SELECT COUNT(*) FROM erasure") == 0, "the rest to be erased", every=0.05)
+    assert proxied.gone(f"processos/{lib.digits(number)}/")
+
+
 # ---- It is moved ----
 
 
