@@ -3,6 +3,8 @@
  */
 #include "api_call.h"
 
+#include "erase.h"
+#include "fleet.h"
 #include "log.h"
 #include "manifest.h"
 #include "sys.h"
@@ -322,33 +324,21 @@ enum api_step route_list_processes(struct api_call *c)
 
 static bool write_erase(struct db *db, struct api_call *c, struct err *e)
 {
-	return job_erase(db, c->number.digits, sys_wall_ms(), e);
+	return fleet_now(db, &c->asked_ms, e) && job_erase(db, c->number.digits, c->asked_ms, e);
 }
 
-static bool write_erased(struct db *db, struct api_call *c, struct err *e)
-{
-	return job_erased(db, c->number.digits, e);
-}
-
-static enum api_step objects_erased(struct api_call *c)
-{
-	if (!c->write.ok)
-		return api_error(c, &c->write.err);
-	log_info("case erased", "request_id=%s case=%s user=%" PRId64, c->request_id,
-		 c->number.digits, c->who.user_id);
-	return api_json(c, 200, json_pack("{s:s}", "message", "The case is erased."));
-}
-
+/* What cannot be erased now is finished by the next start, or by another process. */
 static enum api_step rows_erased(struct api_call *c)
 {
 	struct err e;
-	char folder[80];
+	const struct erase_options o = {.ledger = c->api->o.ledger, .store = c->api->o.store};
 	if (!c->write.ok)
 		return api_error(c, &c->write.err);
-	snprintf(folder, sizeof folder, "processos/%s/", c->number.digits);
-	if (!store_erase(c->api->o.store, folder, &e))
-		return api_store_error(c, &e, "case-not-found"); /* the next start finishes it */
-	return api_write(c, write_erased, objects_erased);
+	if (!erase_objects(&o, c->number.digits, c->asked_ms, &e))
+		return api_store_error(c, &e, "case-not-found");
+	log_info("case erased", "request_id=%s case=%s user=%" PRId64, c->request_id,
+		 c->number.digits, c->who.user_id);
+	return api_json(c, 200, json_pack("{s:s}", "message", "The case is erased."));
 }
 
 enum api_step route_delete_process(struct api_call *c)

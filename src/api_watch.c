@@ -202,7 +202,7 @@ static void check_database(struct api *a, struct api_check *c)
 {
 	struct err e;
 	struct db *db = api_reader(a, &e);
-	bool ok = db && schema_check(db, &e);
+	bool ok = db && schema_serves(db, &e);
 	api_reader_back(a, db);
 	if (!ok)
 		log_debug("database check failed", "why=\"%s\"", e.text);

@@ -30,7 +30,7 @@ static bool is_repeated(const struct db_note *notes, size_t i)
 }
 
 /* Three arrays, so that all notes of a transaction are one statement. */
-bool change_write(struct db *db, const char *owner, int64_t now_ms, struct err *e)
+bool change_write(struct db *db, const char *owner, struct err *e)
 {
 	struct buf kinds, cases, jobs;
 	buf_init(&kinds, NOTES_MAX);
@@ -52,11 +52,11 @@ bool change_write(struct db *db, const char *owner, int64_t now_ms, struct err *
 	bool ok = db_exec(
 		db, NULL, e,
 		"INSERT INTO change (xid, at_ms, owner, kind, process_id, job_id)"
-		" SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), $1, $2,"
-		" n.kind, n.process_id, n.job_id FROM unnest(CAST($3 AS BIGINT[]),"
-		" CAST($4 AS BIGINT[]), CAST($5 AS BIGINT[])) AS n(kind, process_id, job_id)",
-		db_i(now_ms), db_s(owner), db_s(buf_str(&kinds)), db_s(buf_str(&cases)),
-		db_s(buf_str(&jobs)));
+		" SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT),"
+		" CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), $1,"
+		" n.kind, n.process_id, n.job_id FROM unnest(CAST($2 AS BIGINT[]),"
+		" CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[])) AS n(kind, process_id, job_id)",
+		db_s(owner), db_s(buf_str(&kinds)), db_s(buf_str(&cases)), db_s(buf_str(&jobs)));
 	buf_release(&kinds);
 	buf_release(&cases);
 	buf_release(&jobs);

@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes the notes of the running transaction down. */
-[[nodiscard]] bool change_write(struct db *db, const char *owner, int64_t now_ms, struct err *e);
+/* Writes the notes of the running transaction down, by the server's clock. */
+[[nodiscard]] bool change_write(struct db *db, const char *owner, struct err *e);
 
 /* Where a reader stands, on one connection. Zeroed: at the end of what there is. */
 struct change_place {

@@ -90,9 +90,9 @@ const struct cmd cmd_move = {
 		"  -q, --quiet          no progress\n\n"
 		"All in one transaction: a move that is stopped, or finds a difference, leaves the "
 		"target empty.\n"
-		"The source is not changed. Stop the service first (a SQLite database in use is "
-		"refused), then set\n"
-		"database_url. Documents stay where they are: see `autos store move`.\n"
+		"The source is not changed. Stop the service first, all its processes (a database in "
+		"use is refused),\n"
+		"then set database_url. Documents stay where they are: see `autos store move`.\n"
 		"Exit status: 0 everything is there, 1 trouble, 2 usage.\n",
 	.options = "qft",
 	.run = run,

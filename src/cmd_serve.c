@@ -12,6 +12,7 @@
 #include "api.h"
 #include "config_service.h"
 #include "dispatch.h"
+#include "erase.h"
 #include "job.h"
 #include "ledger.h"
 #include "log.h"
@@ -116,11 +117,6 @@ static bool release_all(struct db *db, void *arg, struct err *e)
 	return job_release_all(db, sys_wall_ms(), e);
 }
 
-static bool write_erased(struct db *db, void *arg, struct err *e)
-{
-	return job_erased(db, arg, e);
-}
-
 /*
  * Cases whose objects were to be erased when the program ended. One that still cannot be erased
  * keeps its number from being asked for, and nobody else from being served.
@@ -130,14 +126,11 @@ static bool finish_erasures(struct service *s, struct err *e)
 	struct db_rows r = {0};
 	bool ok = job_erasures(ledger_db(s->ledger), &r, e);
 	for (size_t i = 0; ok && i < r.rows; i++) {
-		char number[21], folder[80];
 		struct err why;
-		snprintf(number, sizeof number, "%s", db_text(&r, i, 0));
-		snprintf(folder, sizeof folder, "processos/%s/", number);
-		if (!store_erase(s->store, folder, &why))
+		const char *number = db_text(&r, i, 0);
+		if (!erase_objects(&(struct erase_options){.ledger = s->ledger, .store = s->store},
+				   number, db_int(&r, i, 1), &why))
 			log_error("case not erased", "case=%s why=\"%s\"", number, why.text);
-		else
-			ok = ledger_write(s->ledger, write_erased, number, e);
 	}
 	db_rows_release(&r);
 	return ok;

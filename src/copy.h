@@ -3,7 +3,8 @@
  *
  * All rows are copied in one transaction of the target, read back there one by one, compared and
  * counted before it is committed: an interrupted or failed copy leaves nothing. The source is seen
- * as it is at one moment and is not changed.
+ * as it is at one moment and is not changed. However large a table is, each statement is short, and
+ * what is held of it in memory is some megabytes, or one row.
  */
 #ifndef AUTOS_COPY_H
 #define AUTOS_COPY_H
@@ -27,7 +28,8 @@ struct copy_options {
 	void *arg;
 };
 
-/* ERR_INPUT when the target holds something. *rows becomes the number of rows copied. */
+/* ERR_INPUT when the target holds something. ERR_BUSY when processes run on either. *rows becomes
+ * the number of rows copied. */
 [[nodiscard]] bool copy_run(const struct copy_options *o, int64_t *rows, struct err *e);
 
 /* The tables that are copied; NULL at the end. */

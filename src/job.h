@@ -107,14 +107,25 @@ struct job_ticket {
 [[nodiscard]] bool job_cancel(struct db *db, int64_t job_id, int64_t now_ms, struct err *e);
 
 /*
- * Erases a case: its rows now, its objects by whoever calls (see store_erase), who then says
- * job_erased. Until then the number cannot be asked for. ERR_ABSENT: not known. ERR_BUSY: a job is
- * active, or a worker still has bytes of it in flight.
+ * Erases a case: its rows now, its objects by whoever calls (see erase.h), who then says
+ * job_erased. Until then the number cannot be asked for. `now_ms` (see fleet_now) is the first
+ * mark. ERR_ABSENT: not known. ERR_BUSY: a job is active, or a worker still has bytes of it in
+ * flight.
  */
 [[nodiscard]] bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e);
-[[nodiscard]] bool job_erased(struct db *db, const char *number, struct err *e);
 
-/* Numbers (column 0) whose objects are still to be erased. */
+/*
+ * A mark says who erases the objects: whoever knows the last one. Takes it over, or renews it:
+ * *next becomes a later one, and the time of the fleet if that is later. ERR_BUSY: `mark` is not
+ * the last one. ERR_ABSENT: the objects are gone.
+ */
+[[nodiscard]] bool job_erasing(struct db *db, const char *number, int64_t mark, int64_t *next,
+			       struct err *e);
+
+/* The objects are gone: the number may be asked for. Errors as job_erasing's. */
+[[nodiscard]] bool job_erased(struct db *db, const char *number, int64_t mark, struct err *e);
+
+/* Numbers (column 0) whose objects are still to be erased, and their marks (1). */
 [[nodiscard]] bool job_erasures(struct db *db, struct db_rows *out, struct err *e);
 
 /* ---- Batches: many numbers asked for at once ---- */

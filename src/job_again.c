@@ -4,6 +4,7 @@
 #include "job.h"
 
 #include "delivery.h"
+#include "fleet.h"
 #include "job_event.h"
 
 /* ---- Trying again ---- */
@@ -135,12 +136,45 @@ bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e)
 	return true;
 }
 
-bool job_erased(struct db *db, const char *number, struct err *e)
+/* The mark is another one, or there is none. */
+static bool not_ours(struct db *db, const char *number, struct err *e)
 {
-	return db_exec(db, NULL, e, "DELETE FROM erasure WHERE number = $1", db_s(number));
+	struct db_rows r;
+	if (!db_exec(db, &r, e, "SELECT 1 FROM erasure WHERE number = $1", db_s(number)))
+		return false;
+	bool there = r.rows > 0;
+	db_rows_release(&r);
+	return there ? fail(e, ERR_BUSY, "another process erases this case")
+		     : fail(e, ERR_ABSENT, "this case is erased already");
+}
+
+bool job_erasing(struct db *db, const char *number, int64_t mark, int64_t *next, struct err *e)
+{
+	struct db_rows r = {0};
+	int64_t now;
+	bool ok =
+		fleet_now(db, &now, e) &&
+		db_exec(db, &r, e,
+			"UPDATE erasure SET at_ms = CASE WHEN $1 > at_ms THEN $1 ELSE at_ms + 1 END"
+			" WHERE number = $2 AND at_ms = $3 RETURNING at_ms",
+			db_i(now), db_s(number), db_i(mark));
+	bool ours = ok && r.rows == 1;
+	*next = ours ? db_int(&r, 0, 0) : mark;
+	db_rows_release(&r);
+	return ours || (ok && not_ours(db, number, e));
+}
+
+bool job_erased(struct db *db, const char *number, int64_t mark, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e, "DELETE FROM erasure WHERE number = $1 AND at_ms = $2",
+			  db_s(number), db_i(mark));
+	bool ours = ok && r.changed == 1;
+	db_rows_release(&r);
+	return ours || (ok && not_ours(db, number, e));
 }
 
 bool job_erasures(struct db *db, struct db_rows *out, struct err *e)
 {
-	return db_exec(db, out, e, "SELECT number FROM erasure ORDER BY at_ms, number");
+	return db_exec(db, out, e, "SELECT number, at_ms FROM erasure ORDER BY at_ms, number");
 }

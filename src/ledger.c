@@ -103,7 +103,7 @@ static bool attempt(struct db *db, const char *owner, struct write *group, struc
 		fail_group(group, e);
 		return false;
 	}
-	bool ok = db->ops->exclusive || !db->nnotes || change_write(db, owner, sys_wall_ms(), e);
+	bool ok = db->ops->exclusive || !db->nnotes || change_write(db, owner, e);
 	if (!ok) {
 		db_rollback(db);
 		fail_group(group, e);

@@ -48,7 +48,7 @@ struct facts {
 };
 
 static _Atomic int64_t values[METRIC_COUNT];
-static struct family families[FAMILY_COUNT];
+static struct family families[FAMILY_COUNT], dials[DIAL_COUNT];
 static struct histogram histograms[HISTOGRAM_COUNT];
 
 static const struct facts metric_facts[] = {
@@ -65,6 +65,12 @@ static const struct facts family_facts[] = {
 #define F(name, label, help) {#name, label, "counter", help},
 	METRIC_FAMILIES(F)
 #undef F
+};
+
+static const struct facts dial_facts[] = {
+#define G(name, label, help) {#name, label, "gauge", help},
+	METRIC_DIALS(G)
+#undef G
 };
 
 static const struct facts histogram_facts[] = {
@@ -156,6 +162,19 @@ int64_t metric_counted(enum metric_family f, const char *value)
 	for (size_t i = 0; i < LABELS; i++)
 		all += read_count(&of->counts[i]);
 	return all;
+}
+
+void metric_turn(enum metric_dial d, const char *value, int64_t to)
+{
+	atomic_store_explicit(&dials[d].counts[label_place(&dials[d].labels, value)], to,
+			      memory_order_relaxed);
+}
+
+int64_t metric_turned(enum metric_dial d, const char *value)
+{
+	size_t place;
+	return label_find(&dials[d].labels, value, &place) ? read_count(&dials[d].counts[place])
+							   : 0;
 }
 
 /* ---- Histograms ---- */
@@ -265,21 +284,27 @@ static void add_metrics(struct buf *out)
 	}
 }
 
+static void add_family(struct buf *out, const struct facts *f, const char *ending,
+		       const struct family *of)
+{
+	add_head(out, f, ending);
+	for (size_t k = 0; k < LABELS; k++) {
+		const char *name = label_name(&of->labels, k);
+		int64_t n = read_count(&of->counts[k]);
+		if (!name || (k == OTHER && n == 0))
+			continue;
+		buf_addf(out, "autos_%s%s{", f->name, ending);
+		add_label(out, f->label, name);
+		buf_addf(out, "} %lld\n", (long long)n);
+	}
+}
+
 static void add_families(struct buf *out)
 {
-	for (size_t i = 0; i < FAMILY_COUNT; i++) {
-		const struct facts *f = &family_facts[i];
-		add_head(out, f, "_total");
-		for (size_t k = 0; k < LABELS; k++) {
-			const char *name = label_name(&families[i].labels, k);
-			int64_t n = read_count(&families[i].counts[k]);
-			if (!name || (k == OTHER && n == 0))
-				continue;
-			buf_addf(out, "autos_%s_total{", f->name);
-			add_label(out, f->label, name);
-			buf_addf(out, "} %lld\n", (long long)n);
-		}
-	}
+	for (size_t i = 0; i < FAMILY_COUNT; i++)
+		add_family(out, &family_facts[i], "_total", &families[i]);
+	for (size_t i = 0; i < DIAL_COUNT; i++)
+		add_family(out, &dial_facts[i], "", &dials[i]);
 }
 
 /* The lines of one series; value NULL: it has no label. */

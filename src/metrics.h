@@ -2,9 +2,9 @@
  * metrics - the program's counters, gauges and histograms: one list, one line for each, and their
  * text for Prometheus.
  *
- * Counters only grow; gauges are set. Families have one label, whose values are static strings of
- * the program (never ids or a client's words); from the 64th different value on they count as
- * "other". Any thread may touch them.
+ * Counters only grow; gauges are set. Families and dials have one label, whose values are static
+ * strings of the program (never ids or a client's words); from the 64th different value on they
+ * count as "other". Any thread may touch them.
  */
 #ifndef AUTOS_METRICS_H
 #define AUTOS_METRICS_H
@@ -37,7 +37,6 @@
 	M(changes_heard, COUNTER, "Changes heard of that other processes committed")               \
 	M(database_dead_rows, GAUGE, "Dead rows in the tables (PostgreSQL)")                       \
 	M(database_oldest_xmin, GAUGE, "Transactions since the oldest snapshot (PostgreSQL)")      \
-	M(database_oldest_snapshot_seconds, GAUGE, "Age of the oldest snapshot (PostgreSQL)")      \
 	M(database_vacuums, COUNTER, "Tables vacuumed by this process")                            \
 	M(upkeep_leader, GAUGE, "Whether this process does the upkeep of the fleet")               \
 	M(stale_writes, COUNTER, "Results dropped because another owner holds the lease")          \
@@ -59,6 +58,11 @@
 	F(jobs_ended, "outcome", "Jobs by how they ended")                                         \
 	F(webhook_attempts, "class", "Messages sent to webhooks by what came of it")               \
 	F(webhook_deliveries, "state", "Deliveries by how they ended")
+
+/* G(name, "label", "what it says"): gauges with one label */
+#define METRIC_DIALS(G)                                                                            \
+	G(database_oldest_snapshot_seconds, "holder",                                              \
+	  "Age of the oldest snapshot, under the kind of its holder (PostgreSQL)")
 
 /* H(name, "label or NULL", "what it measures"): seconds, in buckets from 1 ms to 10 min */
 #define METRIC_HISTOGRAMS(H)                                                                       \
@@ -86,6 +90,13 @@ enum metric_family {
 		FAMILY_COUNT
 };
 
+enum metric_dial {
+#define G(name, label, help) DIAL_##name,
+	METRIC_DIALS(G)
+#undef G
+		DIAL_COUNT
+};
+
 enum metric_histogram {
 #define H(name, label, help) HISTOGRAM_##name,
 	METRIC_HISTOGRAMS(H)
@@ -99,6 +110,9 @@ int64_t metric_get(enum metric m);
 
 void metric_count(enum metric_family f, const char *value);
 int64_t metric_counted(enum metric_family f, const char *value); /* NULL = all together */
+
+void metric_turn(enum metric_dial d, const char *value, int64_t to);
+int64_t metric_turned(enum metric_dial d, const char *value); /* 0 = not yet */
 
 /* label NULL for histograms without one. */
 void metric_observe(enum metric_histogram h, const char *label, double seconds);

@@ -228,15 +228,24 @@ static void settle(struct s3_engine *x, struct s3_op *op)
 
 /* ---- The loop ---- */
 
-static void end_cut(struct s3_engine *x, struct s3_op *op)
+static void end_unanswered(struct s3_op *op, const char *why)
 {
 	http_exchange_release(&op->exchange);
 	op->exchange.res = (struct http_res){.fault = HTTP_FAULT_RESET};
 	op->res = &op->exchange.res;
 	op->verdict = (struct s3_verdict){.meaning = S3_RETRY};
-	fail(&op->verdict.err, ERR_BUSY, "cut off on the way to the S3 server at %s",
-	     x->place->host);
+	fail(&op->verdict.err, ERR_BUSY, "%s the S3 server at %s", why, op->engine->place->host);
 	op->done(op);
+}
+
+static void end_cut(struct s3_op *op)
+{
+	end_unanswered(op, "cut off on the way to");
+}
+
+static bool is_late(const struct s3_op *op, int64_t now)
+{
+	return op->until_ms && op->until_ms <= now;
 }
 
 /* What is asked now, and what waits; whatever that leads to may go on. */
@@ -250,15 +259,15 @@ static void cut_all(struct s3_engine *x)
 	x->delayed = NULL;
 	while ((op = x->asked)) {
 		end_try(x, op);
-		end_cut(x, op);
+		end_cut(op);
 	}
 	while ((op = delayed)) {
 		delayed = op->next;
-		end_cut(x, op);
+		end_cut(op);
 	}
 	while ((op = queue_take(&ready))) {
 		if (op->call.method)
-			end_cut(x, op);
+			end_cut(op);
 		else
 			queue_add(&x->ready, op);
 	}
@@ -299,6 +308,33 @@ static int64_t take_delayed(struct s3_engine *x, int64_t now)
 	return at;
 }
 
+/* Their time is over, whatever they wait for. */
+static void give_up(struct s3_engine *x, int64_t now)
+{
+	struct s3_op *late = NULL, *next;
+	for (struct s3_op *op = x->asked; op; op = next) {
+		next = op->after;
+		if (!is_late(op, now))
+			continue;
+		end_try(x, op);
+		op->next = late;
+		late = op;
+	}
+	for (struct s3_op **p = &x->delayed, *op; (op = *p);) {
+		if (!is_late(op, now)) {
+			p = &op->next;
+			continue;
+		}
+		*p = op->next;
+		op->next = late;
+		late = op;
+	}
+	for (; late; late = next) {
+		next = late->next;
+		end_unanswered(late, "no answer in time from");
+	}
+}
+
 /* Starts what may start. Ops without a call are steps of work: one a turn, so that the network does
  * not wait for a long queue of them. True when more of them wait. */
 static bool start_ready(struct s3_engine *x, int64_t now)
@@ -309,7 +345,9 @@ static bool start_ready(struct s3_engine *x, int64_t now)
 		if (call ? lane_room(&x->lane, now) == 0 : worked)
 			break;
 		struct s3_op *op = queue_take(&x->ready);
-		if (call) {
+		if (call && is_late(op, now)) {
+			end_unanswered(op, "not asked in time:");
+		} else if (call) {
 			begin_try(x, op, now);
 		} else {
 			worked = true;
@@ -327,7 +365,9 @@ static void *run(void *arg)
 		take_inbox(x, &closing);
 		if (closing)
 			return NULL;
-		int64_t now = sys_mono_ms(), at = take_delayed(x, now);
+		int64_t now = sys_mono_ms();
+		give_up(x, now);
+		int64_t at = take_delayed(x, now);
 		bool more = start_ready(x, now);
 		int64_t opens = lane_opens_at(&x->lane, now);
 		if (x->ready.head && opens < at)

@@ -32,7 +32,8 @@ struct s3_op {
 	int64_t from, len;        /* which bytes of it */
 	s3_sink *sink;            /* NULL = the answer stays in memory */
 	void *sink_arg;
-	bool once; /* not tried again */
+	bool once;        /* not tried again */
+	int64_t until_ms; /* monotonic: given up then, with ERR_BUSY; 0 = after its tries */
 	void (*done)(struct s3_op *);
 	void *owner;
 

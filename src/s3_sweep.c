@@ -16,7 +16,8 @@ enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
 
 /* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
 static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
-		       int64_t before_ms, size_t *swept, struct err *e)
+		       int64_t before_ms, const struct store_guard *guard, size_t *swept,
+		       struct err *e)
 {
 	size_t n = strlen(p->prefix);
 	for (size_t i = 0; i < l->n; i++) {
@@ -25,7 +26,8 @@ static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const stru
 			continue;
 		struct s3_op op = {0};
 		s3_call_abort(&op.call, u->key + n, u->upload_id);
-		bool ok = s3_engine_ask(x, &op, e) || op.verdict.meaning == S3_ABSENT;
+		bool ok = (!guard || guard->may(guard->arg, &op.until_ms, e)) &&
+			  (s3_engine_ask(x, &op, e) || op.verdict.meaning == S3_ABSENT);
 		s3_op_release(&op);
 		if (!ok)
 			return false;
@@ -36,7 +38,7 @@ static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const stru
 }
 
 bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder, int64_t before_ms,
-	      size_t *swept, struct err *e)
+	      const struct store_guard *guard, size_t *swept, struct err *e)
 {
 	char *key = xstrdup(""), *upload = xstrdup("");
 	bool ok = true, more = true;
@@ -47,7 +49,7 @@ bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
 		s3_call_uploads(&op.call, p, folder, key, upload);
 		ok = s3_engine_ask(x, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
-		     sweep_page(x, p, &l, before_ms, swept, e);
+		     sweep_page(x, p, &l, before_ms, guard, swept, e);
 		more = ok && l.truncated && *l.next;
 		xfree(key);
 		xfree(upload);
@@ -100,8 +102,8 @@ static void *run(void *arg)
 		struct err e;
 		bool ready = atomic_load(s->ready);
 		wait = ready ? EVERY_MS : NOT_YET_MS;
-		if (ready &&
-		    !s3_sweep(s->engine, s->place, "", sys_wall_ms() - s->age_ms, &ignored, &e))
+		if (ready && !s3_sweep(s->engine, s->place, "", sys_wall_ms() - s->age_ms, NULL,
+				       &ignored, &e))
 			log_warn("uploads not swept", "why=\"%s\"", e.text);
 	} while (rest(s, wait));
 	return NULL;

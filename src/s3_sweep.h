@@ -6,13 +6,15 @@
 #define AUTOS_S3_SWEEP_H
 
 #include "s3_engine.h"
+#include "store.h"
 
 #include <stdatomic.h>
 
 /* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall);
- * counts them. Waits for the server. */
+ * counts them. `guard`: NULL = none. Waits for the server. */
 [[nodiscard]] bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
-			    int64_t before_ms, size_t *swept, struct err *e);
+			    int64_t before_ms, const struct store_guard *guard, size_t *swept,
+			    struct err *e);
 
 /* A thread that sweeps all of a place now and once a day. */
 struct s3_sweeper;

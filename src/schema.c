@@ -92,22 +92,31 @@ bool schema_migrate(struct db *db, int *from, struct err *e)
 	}
 }
 
-bool schema_check(struct db *db, struct err *e)
+/* ERR_INPUT when the tables are older than this program. */
+static bool find_version(struct db *db, int *found, struct err *e)
 {
-	int found = 0;
 	struct db_rows r = {0};
 	bool ok = !db->ops->tables || db_run(db, db->ops->tables, NULL, 0, &r, e);
 	if (ok && db->ops->tables && r.rows == 0)
 		ok = fail(e, ERR_ABSENT, "no database yet: it has no tables");
 	db_rows_release(&r);
-	if (!ok || !read_version(db, &found, e))
+	if (!ok || !read_version(db, found, e))
 		return false;
-	if (found > SCHEMA_VERSION)
-		return too_new(found, e);
-	if (found < SCHEMA_VERSION)
-		return fail(e, ERR_INPUT,
-			    "the database is of version %d, this program needs %d: run "
-			    "`autos migrate`",
-			    found, SCHEMA_VERSION);
-	return true;
+	return *found >= SCHEMA_VERSION ||
+	       fail(e, ERR_INPUT,
+		    "the database is of version %d, this program needs %d: run "
+		    "`autos migrate`",
+		    *found, SCHEMA_VERSION);
+}
+
+bool schema_serves(struct db *db, struct err *e)
+{
+	int found = 0;
+	return find_version(db, &found, e);
+}
+
+bool schema_check(struct db *db, struct err *e)
+{
+	int found = 0;
+	return find_version(db, &found, e) && (found == SCHEMA_VERSION || too_new(found, e));
 }

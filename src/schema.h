@@ -15,8 +15,13 @@ int schema_version(void);
  */
 [[nodiscard]] bool schema_migrate(struct db *db, int *from, struct err *e);
 
-/* For readers: ERR_ABSENT when there are no tables yet, ERR_INPUT when the database is newer or
- * older than this program. */
+/* The tables are there, as this program or a newer one made them: what a process that runs needs,
+ * as newer tables serve it too. ERR_ABSENT when there are none yet, ERR_INPUT when they are older.
+ */
+[[nodiscard]] bool schema_serves(struct db *db, struct err *e);
+
+/* For whoever starts: ERR_ABSENT when there are no tables yet, ERR_INPUT when the database is newer
+ * or older than this program. */
 [[nodiscard]] bool schema_check(struct db *db, struct err *e);
 
 #endif

@@ -172,9 +172,18 @@ bool store_open_object(struct store *s, const char *key, int *fd, int64_t *size,
 	return s->ops->open_object(s, key, fd, size, e);
 }
 
-bool store_erase(struct store *s, const char *folder, struct err *e)
+static bool always(void *arg, int64_t *until_ms, struct err *e)
 {
-	return s->ops->erase(s, folder, e);
+	(void)arg;
+	(void)e;
+	*until_ms = INT64_MAX;
+	return true;
+}
+
+bool store_erase(struct store *s, const char *folder, const struct store_guard *guard,
+		 struct err *e)
+{
+	return s->ops->erase(s, folder, guard ? guard : &(struct store_guard){.may = always}, e);
 }
 
 bool store_check(struct store *s, struct err *e)

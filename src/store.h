@@ -36,6 +36,13 @@ struct put {
 /* Gets the bytes of an object in order; false stops the reading. */
 typedef bool store_sink(void *arg, const void *data, size_t len, struct err *e);
 
+/* Asked right before something is removed: whether it still may be, and until when (monotonic ms;
+ * whatever is asked of a server is given up then). From the thread that removes. */
+struct store_guard {
+	bool (*may)(void *arg, int64_t *until_ms, struct err *e);
+	void *arg;
+};
+
 struct store;
 
 enum store_mode {
@@ -74,8 +81,9 @@ struct store_ops {
 	char *(*link)(struct store *, const char *key, const char *name, const char *mime,
 		      int64_t start_s, int64_t ttl_s);
 	/* Removes every object whose key begins with this folder ("processos/<20 digits>/") and
-	 * makes that durable. None is fine. */
-	bool (*erase)(struct store *, const char *folder, struct err *e);
+	 * makes that durable. None is fine. Ends when the guard says no, with its error. */
+	bool (*erase)(struct store *, const char *folder, const struct store_guard *guard,
+		      struct err *e);
 	/* Whether an object could be stored now: why not otherwise. Leaves nothing behind. */
 	bool (*check)(struct store *, struct err *e);
 	/* What is known of the store, one line each "what  words": for people. */
@@ -117,7 +125,9 @@ void store_put(struct store *s, struct put **puts, size_t n);
 			      char sha256[static 65], struct err *e);
 [[nodiscard]] bool store_open_object(struct store *s, const char *key, int *fd, int64_t *size,
 				     struct err *e);
-[[nodiscard]] bool store_erase(struct store *s, const char *folder, struct err *e);
+/* `guard` NULL: nobody else puts objects there. */
+[[nodiscard]] bool store_erase(struct store *s, const char *folder, const struct store_guard *guard,
+			       struct err *e);
 [[nodiscard]] bool store_check(struct store *s, struct err *e);
 void store_describe(struct store *s, struct buf *out);
 

@@ -283,11 +283,22 @@ static void put_dir(struct store *base, struct put **puts, size_t n)
 
 /* ---- Erasing and checking ---- */
 
+/* nftw hands nothing through. */
+static _Thread_local struct {
+	const struct store_guard *guard;
+	struct err err;
+} removing;
+
+enum { FORBIDDEN = 1 };
+
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
+	int64_t until;
 	(void)st;
 	(void)kind;
 	(void)at;
+	if (!removing.guard->may(removing.guard->arg, &until, &removing.err))
+		return FORBIDDEN;
 	return remove(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
@@ -307,17 +318,25 @@ static void forget_folders(struct store_dir *s, const char *dir)
 }
 
 /* Somebody who erases the same may be faster, and the walk stumbles over what is gone. */
-static bool remove_tree(const char *dir)
+static bool remove_tree(const char *dir, const char *folder, const struct store_guard *guard,
+			struct err *e)
 {
+	removing.guard = guard;
 	do {
-		if (nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0)
+		int end = nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		if (end == 0)
 			return true;
+		if (end == FORBIDDEN) {
+			*e = removing.err;
+			return false;
+		}
 	} while (errno == ENOENT && access(dir, F_OK) == 0);
-	return errno == ENOENT;
+	return errno == ENOENT || fail_errno(e, "cannot erase %s", folder);
 }
 
-/* Nobody puts objects into a folder that is being erased. */
-static bool erase_dir(struct store *base, const char *folder, struct err *e)
+/* Nobody puts objects into a folder that is being erased, as long as the guard says so. */
+static bool erase_dir(struct store *base, const char *folder, const struct store_guard *guard,
+		      struct err *e)
 {
 	struct store_dir *s = (struct store_dir *)base;
 	char *dir = xasprintf("%s/%s", s->root, folder);
@@ -325,7 +344,7 @@ static bool erase_dir(struct store *base, const char *folder, struct err *e)
 	assert(dir[n - 1] == '/');
 	dir[n - 1] = '\0';
 	check_key(dir + strlen(s->root) + 1);
-	bool ok = remove_tree(dir) || fail_errno(e, "cannot erase %s", folder);
+	bool ok = remove_tree(dir, folder, guard, e);
 	forget_folders(s, dir);
 	*strrchr(dir, '/') = '\0';
 	if (ok && access(dir, F_OK) == 0)

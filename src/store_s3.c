@@ -280,7 +280,8 @@ static char *link_s3(struct store *base, const char *key, const char *name, cons
 
 /* ---- Erasing ---- */
 
-static bool delete_page(struct store_s3 *s, const struct s3_list *l, struct err *e)
+static bool delete_page(struct store_s3 *s, const struct s3_list *l,
+			const struct store_guard *guard, struct err *e)
 {
 	char **keys = xcalloc(l->n, sizeof *keys);
 	struct buf xml;
@@ -293,7 +294,7 @@ static bool delete_page(struct store_s3 *s, const struct s3_list *l, struct err 
 	xfree(keys);
 	struct s3_op op = {0};
 	s3_call_delete_many(&op.call, buf_detach(&xml));
-	bool ok = s3_engine_ask(s->engine, &op, e);
+	bool ok = guard->may(guard->arg, &op.until_ms, e) && s3_engine_ask(s->engine, &op, e);
 	int left = ok ? s3_read_deleted(op.res->body, op.res->body_len, &first) : 0;
 	/* An answer without a body is one without errors: quiet was asked for. */
 	if (ok && left != 0 && op.res->body_len)
@@ -303,7 +304,8 @@ static bool delete_page(struct store_s3 *s, const struct s3_list *l, struct err 
 	return ok;
 }
 
-static bool erase_s3(struct store *base, const char *folder, struct err *e)
+static bool erase_s3(struct store *base, const char *folder, const struct store_guard *guard,
+		     struct err *e)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
 	size_t ignored;
@@ -314,12 +316,12 @@ static bool erase_s3(struct store *base, const char *folder, struct err *e)
 		s3_call_list(&op.call, &s->place, folder, "");
 		ok = s3_engine_ask(s->engine, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
-		     (l.n == 0 || delete_page(s, &l, e));
+		     (l.n == 0 || delete_page(s, &l, guard, e));
 		more = l.n > 0; /* what was on the first page is gone: the next is the first now */
 		s3_list_release(&l);
 		s3_op_release(&op);
 	}
-	return ok && s3_sweep(s->engine, &s->place, folder, INT64_MAX, &ignored, e);
+	return ok && s3_sweep(s->engine, &s->place, folder, INT64_MAX, guard, &ignored, e);
 }
 
 /* ---- Checking ---- */

@@ -73,6 +73,7 @@ def operations(bad):
     names = {f"autos_{n}_total" for n in re.findall(r"\tM\((\w+), COUNTER", header)}
     names |= {f"autos_{n}" for n in re.findall(r"\tM\((\w+), GAUGE", header)}
     names |= {f"autos_{n}_total" for n in re.findall(r"\tF\((\w+),", header)}
+    names |= {f"autos_{n}" for n in re.findall(r"\tG\((\w+),", header)}
     names |= {f"autos_{n}_seconds" for n in re.findall(r"\tH\((\w+),", header)}
     names |= set(re.findall(r'"((?:autos|process)_\w+)"', extra)) | {"autos_build_info"}
     for name in sorted(names):

@@ -18,6 +18,7 @@ SETTINGS = {
     "max_connections": "400", "shared_buffers": "64MB", "fsync": "off", "full_page_writes": "off",
     "autovacuum_naptime": "10s", "log_min_messages": "warning", "logging_collector": "off", "max_wal_senders": "4",
     "wal_level": "replica", "hot_standby": "on", "timezone": "UTC", "max_locks_per_transaction": "256",
+    "max_prepared_transactions": "8",
 }
 
 

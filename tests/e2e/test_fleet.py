@@ -15,6 +15,7 @@ import lib
 import postgres
 import pytest
 import receiver
+import s3fault
 
 KILLS = int(os.environ.get("AUTOS_FLEET_KILLS", "14"))
 RESCUES = int(os.environ.get("AUTOS_FLEET_RESCUES", "1"))
@@ -211,6 +212,30 @@ def test_get_with_slow_commits(make_sim, make_fleet, place):
     command.finish(p, check=0)
     lib.until(lambda: f.unfinished() == 0, "all cases", every=0.1)
     assert f.check(10)["min_list_gap_ms"] >= 200
+
+
+def test_forgotten_slot(make_sim, make_fleet, make_cluster):
+    """A standby that is gone left a slot, which keeps dead rows for it: the metric says so, and for how long."""
+    sim = make_sim("--cases", 1)
+    primary = make_cluster()
+    primary.sql("SELECT pg_create_physical_replication_slot('forgotten')")
+    standby = make_cluster(primary=primary, primary_slot_name="forgotten", hot_standby_feedback="on",
+                           wal_receiver_status_interval="1s")
+    reader = databases.Connection(standby.url())
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    reader.execute("SELECT 1 FROM pg_class")
+    lib.until(lambda: primary.sql("SELECT xmin FROM pg_replication_slots").strip(), "the slot to hold a snapshot")
+    standby.stop(signal.SIGKILL)
+    f = make_fleet(sim, primary.url(), metrics_public="yes")
+    node = f.add("all1", "all")
+
+    def seconds():
+        text = node.get("/metrics", key=None).body.decode()
+        return {line.split('"')[1]: int(line.split()[1]) for line in text.splitlines()
+                if line.startswith("autos_database_oldest_snapshot_seconds{")}
+
+    lib.until(lambda: seconds().get("slot"), "the age of the slot", timeout=90, every=0.5)
+    assert {k: v for k, v in seconds().items() if k != "slot"} == {"session": 0, "prepared": 0, "standby": 0}
 
 
 # ---- They die ----
@@ -471,6 +496,87 @@ def test_stops_while_others_send(make_sim, make_fleet):
         assert not failed, failed
         lib.until(lambda: f.unfinished() == 0, "all cases", timeout=120, every=0.1)
     f.check(10)
+
+
+# ---- A case is erased ----
+
+
+def test_slow_eraser(make_sim, make_fleet, proxied, proxy):
+    """Whoever erases hangs on the way to the store; another one finishes it and the case is asked for again. When
+    the first one goes on it deletes nothing of that."""
+    sim = make_sim("--cases", 1, "--documents", 12, "--size", 2000)
+    f = make_fleet(sim, s3_low_speed_time="300s")
+    f.store = proxied
+    client = f.add("api1", "api")
+    f.add("worker1", "worker")
+    number = plain(sim, 1)[0]
+    client.post(client.path(number, "jobs"))
+    client.finished(number)
+    held, answers = proxy.fault(s3fault.stall(), "GET", r"list-type=2", times=1), []
+    eraser = threading.Thread(target=lambda: answers.append(client.call("DELETE", client.path(number), key="admin", timeout=120)))
+    eraser.start()
+    try:
+        lib.until(lambda: held.fault.held, "the erasing")
+        assert client.post(client.path(number, "jobs")).problem == "case-busy"
+        f.database.end_patience()
+        lib.until(lambda: f.one("SELECT COUNT(*) FROM erasure") == 0, "another one to erase it", every=0.05)
+        assert proxied.gone(f"processos/{lib.digits(number)}/")
+        client.post(client.path(number, "jobs"))
+        assert client.finished(number)["completed_documents"] == 12
+        assert not answers, "the first one is still at it"
+    finally:
+        held.release()
+        eraser.join()
+    assert [a.status for a in answers] == [200]
+    f.check(10)
+
+
+def test_end_while_erasing(make_sim, make_fleet, proxied, proxy):
+    """A process that ends does not wait for a store that hangs; the next one erases the rest."""
+    sim = make_sim("--cases", 1, "--documents", 4, "--size", 2000)
+    f = make_fleet(sim, s3_low_speed_time="600s")
+    f.store = proxied
+    node = f.add("all1", "all")
+    number = plain(sim, 1)[0]
+    node.post(node.path(number, "jobs"))
+    node.finished(number)
+    c = f.database.connect()
+    c.execute("DELETE FROM process")
+    c.execute("INSERT INTO erasure (number, at_ms) VALUES (?, 5)", (lib.digits(number),))
+    c.close()
+    held = proxy.fault(s3fault.stall(), "GET", r"list-type=2")
+    lib.until(lambda: held.fault.held or None, "the erasing", every=0.05)
+    node.stop()
+    assert f.one("SELECT COUNT(*) FROM erasure") == 1 and f.one("SELECT COUNT(*) FROM node") == 0
+    held.release()
+    f.database.end_patience()
+    node.begin()
+    lib.until(lambda: f.one("SELECT COUNT(*) FROM erasure") == 0, "the rest to be erased", every=0.05)
+    assert proxied.gone(f"processos/{lib.digits(number)}/")
+
+
+# ---- It is moved ----
+
+
+def test_move(place, make_sim, make_fleet, make_autos):
+    """A database in use is not moved; once nobody runs, it is, and the other kind of database tells the same."""
+    sim = make_sim("--cases", 2, "--documents", 4, "--size", 2000)
+    f = make_fleet(sim)
+    node = f.add("all1", "all")
+    number = plain(sim, 1)[0]
+    node.post(node.path(number, "jobs"))
+    node.finished(number)
+    other = lib.Autos(f.place, sim, store=f.store, database=databases.Sqlite())
+    url = f"sqlite:{other.data_dir}/autos.db"
+    other.data_dir.mkdir(exist_ok=True)
+    refused = other.run("move", "--from", f.database.url, "--to", url)
+    assert refused.status == 1 and len(refused.err.splitlines()) == 1
+    assert "the source is in use by 1 autos processes: stop all of them first" in refused.err
+    node.stop()
+    moved = other.run("move", "--quiet", "--from", f.database.url, "--to", url)
+    assert moved.status == 0 and "read back and compared" in moved.out, moved
+    told = other.run("status", number)
+    assert told.status == 0 and "4" in told.out, told
 
 
 # ---- The database fails ----

@@ -116,6 +116,33 @@ static void ready_and_healthy(void **state)
 	assert_health("healthy");
 }
 
+static bool write_version(struct db *db, void *arg, struct err *e)
+{
+	return db_run(db, arg, NULL, 0, NULL, e);
+}
+
+static void set_version(const char *sql)
+{
+	struct err e;
+	assert_true(ledger_write(rig.ledger, write_version, (void *)(uintptr_t)sql, &e));
+}
+
+/* Another process brings the database to a newer version: whoever runs goes on. An older one is no
+ * database for us. */
+static void a_newer_database_serves(void **state)
+{
+	(void)state;
+	set_version("INSERT INTO schema_version (version, applied_ms) SELECT MAX(version) + 1, 1"
+		    " FROM schema_version");
+	assert_check(200, "database", true, true, "answers");
+	set_version("DELETE FROM schema_version WHERE version >="
+		    " (SELECT MAX(version) - 1 FROM schema_version)");
+	assert_check(503, "database", false, true, "cannot be read");
+	set_version("INSERT INTO schema_version (version, applied_ms) SELECT MAX(version) + 1, 1"
+		    " FROM schema_version");
+	assert_check(200, "database", true, true, "answers");
+}
+
 /* Without the portal stored facts can still be served. */
 static void a_token_is_not_required(void **state)
 {
@@ -279,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(front_pages),
 		TEST(ready_and_healthy),
+		TEST(a_newer_database_serves),
 		TEST(a_token_is_not_required),
 		TEST(a_worker_that_hangs_is_seen),
 		TEST(a_store_that_cannot_be_written),

@@ -521,7 +521,7 @@ static void test_cancel_waiting(void **state)
 	int64_t waiting = ask(r->db, ASK()).job_id;
 	assert_true(STEP(r->db, job_cancel(r->db, waiting, 2000, &e)));
 	assert_true(STEP(r->db, job_erase(r->db, NUMBER, 2000, &e)));
-	assert_true(STEP(r->db, job_erased(r->db, NUMBER, &e)));
+	assert_true(STEP(r->db, job_erased(r->db, NUMBER, 2000, &e)));
 	struct job_lease l = listed(r->db);
 	assert_true(STEP(r->db, job_cancel(r->db, l.job_id, 4000, &e)));
 	assert_true(STEP(r->db, job_release_all(r->db, 5000, &e)));
@@ -561,13 +561,38 @@ static void test_erase(void **state)
 	assert_false(STEP(r->db, job_ensure(r->db, ASK(), JOB_ANY_AGE, &t, &e)));
 	assert_error(&e, ERR_BUSY);
 	assert_true(ask(r->db, ASK(.number = OTHER)).first);
-	assert_true(STEP(r->db, job_erased(r->db, NUMBER, &e)));
+	assert_true(STEP(r->db, job_erased(r->db, NUMBER, 9000, &e)));
 	assert_true(job_erasures(r->db, &rows, &e));
 	assert_int_equal(rows.rows, 0);
 	db_rows_release(&rows);
 	t = ask(r->db, ASK());
 	assert_true(t.first);
 	assert_true(t.job_id > job); /* numbers of jobs are never given twice */
+}
+
+/* Whoever knows the last mark erases; it is never older than the one before. */
+static void test_erasing(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	int64_t first, second, next;
+	done(r->db, SCOPE_DOCUMENTS, OUTCOME_PARTIAL);
+	assert_true(STEP(r->db, job_erase(r->db, NUMBER, INT64_C(1) << 60, &e)));
+	assert_true(STEP(r->db, job_erasing(r->db, NUMBER, INT64_C(1) << 60, &first, &e)));
+	assert_int_equal(first, (INT64_C(1) << 60) + 1);
+	assert_true(db_run_once(r->db, "UPDATE erasure SET at_ms = 7", &e));
+	assert_true(STEP(r->db, job_erasing(r->db, NUMBER, 7, &second, &e)));
+	assert_true(second > 1000000);
+	assert_false(STEP(r->db, job_erasing(r->db, NUMBER, 7, &next, &e)));
+	assert_error(&e, ERR_BUSY);
+	assert_int_equal(next, 7);
+	assert_false(STEP(r->db, job_erased(r->db, NUMBER, 7, &e)));
+	assert_error(&e, ERR_BUSY);
+	assert_true(STEP(r->db, job_erased(r->db, NUMBER, second, &e)));
+	assert_false(STEP(r->db, job_erasing(r->db, NUMBER, second, &next, &e)));
+	assert_error(&e, ERR_ABSENT);
+	assert_false(STEP(r->db, job_erased(r->db, NUMBER, second, &e)));
+	assert_error(&e, ERR_ABSENT);
 }
 
 /* ---- Batches ---- */
@@ -759,6 +784,7 @@ int main(void)
 		TEST(test_cancel),
 		TEST(test_cancel_waiting),
 		TEST(test_erase),
+		TEST(test_erasing),
 		TEST(test_batch),
 		TEST(test_claim_ready),
 		TEST(test_notes),

@@ -178,6 +178,22 @@ static void test_text(void **state)
 	xfree(s);
 }
 
+/* A dial shows what it was set to last, under each of its words. */
+static void test_dials(void **state)
+{
+	(void)state;
+	assert_int_equal(metric_turned(DIAL_database_oldest_snapshot_seconds, "slot"), 0);
+	metric_turn(DIAL_database_oldest_snapshot_seconds, "slot", 70);
+	metric_turn(DIAL_database_oldest_snapshot_seconds, "session", 4);
+	metric_turn(DIAL_database_oldest_snapshot_seconds, "session", 0);
+	assert_int_equal(metric_turned(DIAL_database_oldest_snapshot_seconds, "slot"), 70);
+	char *s = text();
+	has(s, "# TYPE autos_database_oldest_snapshot_seconds gauge");
+	has(s, "autos_database_oldest_snapshot_seconds{holder=\"slot\"} 70");
+	has(s, "autos_database_oldest_snapshot_seconds{holder=\"session\"} 0");
+	xfree(s);
+}
+
 /* Every sample belongs to the head above it; every name has one head; the last line ends. */
 static void test_grammar(void **state)
 {
@@ -207,7 +223,7 @@ static void test_grammar(void **state)
 		strtod(value + 1, &end);
 		assert_true(end > value + 1 && *end == '\0');
 	}
-	assert_int_equal(heads, 1 + METRIC_COUNT + FAMILY_COUNT + HISTOGRAM_COUNT);
+	assert_int_equal(heads, 1 + METRIC_COUNT + FAMILY_COUNT + DIAL_COUNT + HISTOGRAM_COUNT);
 	xfree(all);
 }
 
@@ -262,7 +278,8 @@ int main(void)
 		cmocka_unit_test(test_metrics), cmocka_unit_test(test_families),
 		cmocka_unit_test(test_other),   cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_bounds),  cmocka_unit_test(test_text),
-		cmocka_unit_test(test_grammar), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_dials),   cmocka_unit_test(test_grammar),
+		cmocka_unit_test(test_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,7 +191,9 @@ static void test_jobs(void **state)
 	assert_false(over);
 	DO(job_cancel(r->db, l.job_id, 4000, &e));
 	DO(job_erase(r->db, NUMBER, 5000, &e));
-	DO(job_erased(r->db, NUMBER, &e));
+	int64_t mark;
+	DO(job_erasing(r->db, NUMBER, 5000, &mark, &e));
+	DO(job_erased(r->db, NUMBER, mark, &e));
 	struct batch_entry entries[] = {{.number = NUMBER}};
 	int64_t batch;
 	DO(job_request_batch(r->db, ASK, 1000, 1, entries, 1, &batch, &e));

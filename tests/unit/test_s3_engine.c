@@ -503,6 +503,38 @@ static void test_cut(void **state)
 	assert_true(head(r, &meaning, &e));
 }
 
+/* An op whose time is over is given up, whether it is being asked or waits for its next try, and is
+ * not begun any more; others go on. */
+static void test_given_up(void **state)
+{
+	struct room *r = *state;
+	const struct bucket_rule rules[] = {{.times = BUCKET_ALWAYS, .silent = true},
+					    {.times = BUCKET_ALWAYS, .status = 500}};
+	bucket_set(r->bucket, "s3_retry_max", "100");
+	bucket_set(r->bucket, "s3_retry_delay", "10s");
+	restart(r);
+	bucket_has(r->bucket, FULL, "x", 1);
+	for (size_t i = 0; i < 2; i++) {
+		enum s3_meaning meaning;
+		struct err e = {0};
+		struct s3_op op = {.until_ms = sys_mono_ms() + 200};
+		bucket_no_rules(r->bucket);
+		bucket_rule(r->bucket, rules[i]);
+		s3_call_head(&op.call, KEY);
+		assert_false(s3_engine_ask(r->engine, &op, &e));
+		assert_error(&e, ERR_BUSY);
+		assert_says(&e, "no answer in time from the S3 server at 127.0.");
+		assert_true(sys_mono_ms() >= op.until_ms);
+		int before = asked(r, "HEAD");
+		assert_false(s3_engine_ask(r->engine, &op, &e)); /* it is over already */
+		assert_error(&e, ERR_BUSY);
+		assert_int_equal(asked(r, "HEAD"), before);
+		s3_op_release(&op);
+		bucket_no_rules(r->bucket);
+		assert_true(head(r, &meaning, &e));
+	}
+}
+
 /* ---- Steps without a call ---- */
 
 struct chain {
@@ -561,6 +593,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_slow_down_halves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parallel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

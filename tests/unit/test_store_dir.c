@@ -580,7 +580,7 @@ static void test_erase(void **state)
 	assert_true(put(r, "processos/12/documentos/a.pdf", "other", 5, &e));
 	char *exported = xasprintf("%s/exported", r->dir), *text = NULL;
 	assert_true(copy_out(r, "processos/1/documentos/a.pdf", exported, &e));
-	assert_true(store_erase(r->store, "processos/1/", &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
 	absent(r, "processos/1/documentos/a.pdf");
 	assert_false(is_there(r, "processos/1"));
 	assert_true(is_there(r, "processos"));
@@ -600,7 +600,7 @@ static void test_put_after_erase(void **state)
 		assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
 		assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
 		holds(r, "processos/1/documentos/a.pdf", "a", 1);
-		assert_true(store_erase(r->store, "processos/1/", &e));
+		assert_true(store_erase(r->store, "processos/1/", NULL, &e));
 		assert_false(is_there(r, "processos/1"));
 	}
 }
@@ -609,9 +609,9 @@ static void test_erase_nothing(void **state)
 {
 	struct room *r = *state;
 	struct err e = {0};
-	assert_true(store_erase(r->store, "processos/1/", &e)); /* not even its parent */
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e)); /* not even its parent */
 	assert_true(put(r, "processos/2/documentos/a.pdf", "a", 1, &e));
-	assert_true(store_erase(r->store, "processos/1/", &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
 	holds(r, "processos/2/documentos/a.pdf", "a", 1);
 }
 
@@ -625,7 +625,7 @@ static void test_erase_refused(void **state)
 	bool root = geteuid() == 0;
 	if (root) /* whom no mode stops */
 		assert_int_equal(seteuid(65534), 0);
-	bool ok = store_erase(r->store, "processos/1/", &e);
+	bool ok = store_erase(r->store, "processos/1/", NULL, &e);
 	if (root)
 		assert_int_equal(seteuid(0), 0);
 	assert_int_equal(chmod(folder, 0700), 0);
@@ -633,7 +633,7 @@ static void test_erase_refused(void **state)
 	assert_error(&e, ERR_FAIL);
 	assert_says(&e, "processos/1/");
 	holds(r, "processos/1/documentos/a.pdf", "a", 1);
-	assert_true(store_erase(r->store, "processos/1/", &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
 	assert_false(is_there(r, "processos/1"));
 	xfree(folder);
 }

@@ -140,7 +140,7 @@ static void test_put_after_erase_is_durable(void **state)
 	static const char *const folders[] = {"processos", "processos/1", "processos/1/documentos"};
 	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
 	synced.n = 0;
-	assert_true(store_erase(r->store, "processos/1/", &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
 	assert_true(was_synced(r, "processos"));
 	synced.n = 0;
 	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
@@ -161,7 +161,7 @@ static void test_erase_leaves_copies(void **state)
 	size_t len;
 	assert_true(put(r, "p/a", "bytes", 5, &e));
 	assert_true(copy_out(r, "p/a", copy, &e));
-	assert_true(store_erase(r->store, "p/", &e));
+	assert_true(store_erase(r->store, "p/", NULL, &e));
 	assert_true(sys_read_file(copy, 100, &data, &len, &e));
 	assert_int_equal(len, 5);
 	xfree(data);
@@ -179,7 +179,7 @@ static void test_erase_follows_no_link(void **state)
 	scratch_write(file, "x", 1);
 	assert_true(put(r, "p/a", "x", 1, &e));
 	assert_int_equal(symlink(outside, link), 0);
-	assert_true(store_erase(r->store, "p/", &e));
+	assert_true(store_erase(r->store, "p/", NULL, &e));
 	assert_int_equal(access(file, F_OK), 0);
 	assert_false(is_there(r, "p/a"));
 	xfree(link);
@@ -203,7 +203,7 @@ static void *erase_one(void *arg)
 	struct eraser *me = arg;
 	struct err e;
 	pthread_barrier_wait(me->start);
-	me->wrong += !store_erase(me->store, "p/1/", &e);
+	me->wrong += !store_erase(me->store, "p/1/", NULL, &e);
 	me->wrong += access(me->folder, F_OK) == 0;
 	return NULL;
 }
