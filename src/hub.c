@@ -6,10 +6,10 @@
 
 #include "metrics.h"
 #include "sys.h"
+#include "sys_wait.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 enum { CASES = 1 << 16, BUCKETS = 1 << 12 };
 
@@ -79,11 +79,6 @@ static void wake_list(struct hub_wait *woken)
 
 /* ---- Time ---- */
 
-static struct timespec timespec_of(int64_t ms)
-{
-	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-}
-
 static void *clock_main(void *arg)
 {
 	struct hub *h = arg;
@@ -103,11 +98,8 @@ static void *clock_main(void *arg)
 			pthread_mutex_unlock(&h->lock);
 			wake_list(woken);
 			pthread_mutex_lock(&h->lock);
-		} else if (first == INT64_MAX) {
-			pthread_cond_wait(&h->sooner, &h->lock);
 		} else {
-			struct timespec at = timespec_of(first);
-			pthread_cond_timedwait(&h->sooner, &h->lock, &at);
+			sys_cond_wait(&h->sooner, &h->lock, first);
 		}
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -119,12 +111,8 @@ static void *clock_main(void *arg)
 struct hub *hub_new(void)
 {
 	struct hub *h = xcalloc(1, sizeof *h);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the clock of sys_mono_ms */
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_cond_init(&h->sooner, &attr);
-	pthread_condattr_destroy(&attr);
+	sys_cond_init(&h->sooner);
 	h->next_ms = INT64_MAX;
 	atomic_store(&h->now, 1);
 	if (pthread_create(&h->clock, NULL, clock_main, h) != 0)

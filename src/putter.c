@@ -4,6 +4,7 @@
 #include "putter.h"
 
 #include "sys.h"
+#include "sys_wait.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -102,11 +103,7 @@ struct putter *putter_new(struct store *store, int threads, void (*wake)(void *)
 	p->out.tail = &p->out.head;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
-	pthread_condattr_t clock;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->settled, &clock);
-	pthread_condattr_destroy(&clock);
+	sys_cond_init(&p->settled);
 	if (store->ops->start)
 		threads = 0;
 	for (; p->nthreads < threads; p->nthreads++)
@@ -152,19 +149,11 @@ void putter_add(struct putter *p, struct put *put)
 
 struct put *putter_done(struct putter *p, int64_t wait_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += wait_ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	int late = 0;
+	int64_t until = wait_ms < 0 ? INT64_MAX : sys_mono_ms() + wait_ms;
+	bool late = wait_ms == 0;
 	pthread_mutex_lock(&p->lock);
-	while (wait_ms && !late && !p->out.head && p->unfinished)
-		late = wait_ms < 0 ? pthread_cond_wait(&p->settled, &p->lock)
-				   : pthread_cond_timedwait(&p->settled, &p->lock, &until);
+	while (!late && !p->out.head && p->unfinished)
+		late = !sys_cond_wait(&p->settled, &p->lock, until);
 	struct put *put = queue_take(&p->out);
 	pthread_mutex_unlock(&p->lock);
 	return put;

@@ -7,6 +7,7 @@
 #include "metrics.h"
 #include "s3_xml.h"
 #include "sys.h"
+#include "sys_wait.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -81,13 +82,10 @@ struct s3_sweeper {
 /* Rests; false when it is to end. */
 static bool rest(struct s3_sweeper *s, int64_t ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	int late = 0;
+	int64_t until = sys_mono_ms() + ms;
 	pthread_mutex_lock(&s->lock);
-	while (!s->ending && !late)
-		late = pthread_cond_timedwait(&s->end, &s->lock, &until);
+	while (!s->ending && sys_cond_wait(&s->end, &s->lock, until))
+		;
 	bool ending = s->ending;
 	pthread_mutex_unlock(&s->lock);
 	return !ending;
@@ -115,11 +113,7 @@ struct s3_sweeper *s3_sweeper_start(struct s3_engine *x, const struct s3_place *
 	struct s3_sweeper *s = xcalloc(1, sizeof *s);
 	*s = (struct s3_sweeper){.engine = x, .place = p, .age_ms = age_ms, .ready = ready};
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_t clock;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->end, &clock);
-	pthread_condattr_destroy(&clock);
+	sys_cond_init(&s->end);
 	if (pthread_create(&s->thread, NULL, run, s) != 0)
 		die("cannot start a thread");
 	return s;

@@ -9,6 +9,7 @@
 #include "metrics.h"
 #include "server_exchange.h"
 #include "sys.h"
+#include "sys_wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -140,17 +140,15 @@ bool server_is_closing(struct server *s)
 	return closing;
 }
 
-enum { LAST_ANSWERS_S = 5 };
+enum { LAST_ANSWERS_MS = 5000 };
 
 /* Whoever asked is answered, within some seconds; then nothing sleeps and nothing begins. */
 static void finish_requests(struct server *s)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += LAST_ANSWERS_S;
+	int64_t until = sys_mono_ms() + LAST_ANSWERS_MS;
 	pthread_mutex_lock(&s->lock);
 	s->closing = true;
-	while (s->open && pthread_cond_timedwait(&s->quiet, &s->lock, &until) == 0)
+	while (s->open && sys_cond_wait(&s->quiet, &s->lock, until))
 		;
 	s->refusing = true;
 	while (s->busy)
@@ -185,12 +183,7 @@ static void *watch_main(void *arg)
 	struct server *s = arg;
 	pthread_mutex_lock(&s->watch_lock);
 	while (!s->stop) {
-		struct timespec at;
-		clock_gettime(CLOCK_REALTIME, &at);
-		int64_t ns = at.tv_nsec + LOOK_EVERY_MS * INT64_C(1000000);
-		at.tv_sec += ns / 1000000000;
-		at.tv_nsec = ns % 1000000000;
-		pthread_cond_timedwait(&s->watch, &s->watch_lock, &at);
+		sys_cond_wait(&s->watch, &s->watch_lock, sys_mono_ms() + LOOK_EVERY_MS);
 		pthread_mutex_unlock(&s->watch_lock);
 		end_slow(s);
 		pthread_mutex_lock(&s->watch_lock);
@@ -387,12 +380,8 @@ struct server *server_start(const struct config *c, struct api *a, struct err *e
 	s->service = (struct door){.server = s, .control = true};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->watch_lock, NULL);
-	pthread_cond_init(&s->watch, NULL);
-	pthread_condattr_t clock;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->quiet, &clock);
-	pthread_condattr_destroy(&clock);
+	sys_cond_init(&s->watch);
+	sys_cond_init(&s->quiet);
 	if (!start_all(s, e)) {
 		server_stop(s);
 		return NULL;

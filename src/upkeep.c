@@ -9,14 +9,13 @@
 #include "log.h"
 #include "metrics.h"
 #include "sys.h"
+#include "sys_wait.h"
 #include "vacuum.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	TURN_MS = 2000,
@@ -58,27 +57,13 @@ static bool is_due(int64_t *at, int64_t every_ms)
 	return true;
 }
 
-/* Sleeps on a condition for so long at most; under the lock. */
-static bool sleep_on(struct upkeep *u, pthread_cond_t *cond, int64_t ms)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += ms / 1000;
-	at.tv_nsec += ms % 1000 * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_nsec -= 1000000000;
-		at.tv_sec++;
-	}
-	return pthread_cond_timedwait(cond, &u->lock, &at) != ETIMEDOUT;
-}
-
 /* Until the next turn; false when there is none. */
 static bool rest(struct upkeep *u)
 {
 	pthread_mutex_lock(&u->lock);
-	int64_t end = sys_mono_ms() + TURN_MS / 2 + (int64_t)sys_random_below(TURN_MS), left;
-	while (!u->stop && (left = end - sys_mono_ms()) > 0)
-		sleep_on(u, &u->ending, left);
+	int64_t end = sys_mono_ms() + TURN_MS / 2 + (int64_t)sys_random_below(TURN_MS);
+	while (!u->stop && sys_cond_wait(&u->ending, &u->lock, end))
+		;
 	bool goes_on = !u->stop;
 	pthread_mutex_unlock(&u->lock);
 	return goes_on;
@@ -271,16 +256,12 @@ static void release(struct upkeep *u)
 static struct upkeep *make(const struct upkeep_options *o)
 {
 	struct upkeep *u = xcalloc(1, sizeof *u);
-	pthread_condattr_t clock;
 	u->o = *o;
 	u->works = strcmp(o->role, "command") != 0;
 	u->vacuum = vacuum_new();
 	pthread_mutex_init(&u->lock, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&u->ending, &clock);
-	pthread_cond_init(&u->ended, &clock);
-	pthread_condattr_destroy(&clock);
+	sys_cond_init(&u->ending);
+	sys_cond_init(&u->ended);
 	return u;
 }
 
@@ -318,7 +299,7 @@ static void end_worker(struct upkeep *u)
 			store->cut(u->o.store);
 		pthread_mutex_lock(&u->lock);
 		if (!u->worker_ended)
-			sleep_on(u, &u->ended, CUT_EVERY_MS);
+			sys_cond_wait(&u->ended, &u->lock, sys_mono_ms() + CUT_EVERY_MS);
 	}
 	pthread_mutex_unlock(&u->lock);
 	pthread_join(u->worker, NULL);
