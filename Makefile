@@ -1,6 +1,6 @@
 # autos - GNU Make, one flat file. Two targets do everything on a fresh Debian 12:
 #   make demo     installs what is missing, builds, fetches one synthetic case file
-#   make check    installs what the tests need, builds with ASan + UBSan, runs every test
+#   make check    installs what the tests need, runs every test, with sanitizers and on both databases
 # `make help` lists the rest.
 
 MAKEFLAGS += --no-builtin-rules
@@ -35,7 +35,7 @@ BENCHERS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tool-%,$(wildcard tests/tools/*.c))
 SHIMS := $(patsubst tests/shim/%.c,$(BUILD)/tests/%.so,$(wildcard tests/shim/*.c))
 
-.PHONY: all help tests demo check check-plain check-thread check-postgres fleet-campaign bench fuzz lint format deps deps-test \
+.PHONY: all help tests demo check check-sanitized check-postgres check-plain check-thread fleet-campaign bench fuzz lint format deps deps-test \
 	deps-fuzz deps-bench install clean kill-campaign kill-campaign-webhooks
 
 all: $(BUILD)/autos $(BUILD)/autos-sim ## builds build/autos and build/autos-sim
@@ -99,21 +99,24 @@ $(BUILD)/tests/%.so: tests/shim/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu2x -D_GNU_SOURCE $(WARN) -O2 -g -fPIC -shared -o $@ $< -ldl
 
-check: deps-test ## installs what tests need, builds with ASan + UBSan, runs every test
+check: deps-test ## installs what tests need, runs every test: sanitizers and SQLite, then -O2 and PostgreSQL
+	@status=0; $(MAKE) check-sanitized || status=1; $(MAKE) check-postgres || status=1; exit $$status
+
+check-sanitized: deps-test ## every test built with ASan + UBSan, on SQLite, main ones on PostgreSQL too
 	$(MAKE) -j$(JOBS) BUILD=build/asan SAN=address,undefined CFLAGS="-O1 -g" tests
 	tests/run.py --build build/asan
 
-check-plain: deps-test ## the same tests on the -O2 build
+check-postgres: deps-test ## every test on the -O2 build and on PostgreSQL
+	$(MAKE) -j$(JOBS) tests
+	tests/run.py --build build --database postgres
+
+check-plain: deps-test ## every test on the -O2 build, on SQLite, main ones on PostgreSQL too
 	$(MAKE) -j$(JOBS) tests
 	tests/run.py --build build
 
 check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
 	$(MAKE) -j$(JOBS) BUILD=build/tsan SAN=thread CFLAGS="-O1 -g" tests
 	tests/run.py --build build/tsan
-
-check-postgres: deps-test ## every whole-program test on PostgreSQL
-	$(MAKE) -j$(JOBS) tests
-	tests/run.py --build build --only e2e --database postgres
 
 fleet-campaign: deps-test all ## a fleet under N=200 kills, freezes and cuts at random moments, and 30 rescues
 	AUTOS_FLEET_KILLS=$(or $(N),200) AUTOS_FLEET_RESCUES=30 tests/run.py --build build --only e2e --jobs 1 -k "test_storm or test_rescue"

@@ -53,28 +53,36 @@ def work(url, seconds, n, at_once, backlog):
 
 PGBENCH_ACCEPT = """
 \\set n random(1, 1000000000000)
+\\set m random(1, 1000000000000)
 BEGIN;
 INSERT INTO process (number, created_ms, updated_ms) SELECT CAST(:n AS TEXT) || ':' || :client_id, 1, 1
  WHERE NOT EXISTS (SELECT 1 FROM erasure WHERE number = 'x') ON CONFLICT (number) DO NOTHING RETURNING id AS p \\gset
 INSERT INTO job (process_id, state, relist, run_at_ms, created_ms, ready_ms, scope, priority, request_id, trace, last_event)
  VALUES (:p, 'pending', 1, 1, 1, 1, 'documents', 0, '', '', 1) RETURNING id AS j \\gset
 INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 1, 'job', '', 'pending', 1);
+INSERT INTO commit_mark (id, at_ms) SELECT :m, 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL RETURNING id;
+DELETE FROM commit_mark WHERE id = :m;
 COMMIT;
 """
 
 PGBENCH_WORK = """
+\\set m random(1, 1000000000000)
 BEGIN;
 WITH found AS MATERIALIZED (SELECT id FROM job WHERE state = 'pending' AND run_at_ms <= 9
  ORDER BY priority DESC, run_at_ms, id LIMIT 1 FOR UPDATE SKIP LOCKED)
  UPDATE job SET state = 'processing', owner = 'x', epoch = epoch + 1, lease_until_ms = 9, last_event = last_event + 1
  WHERE id IN (SELECT id FROM found) RETURNING id AS j \\gset
 INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 2, 'job', '', 'processing', 1);
+INSERT INTO commit_mark (id, at_ms) SELECT :m, 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL RETURNING id;
+DELETE FROM commit_mark WHERE id = :m;
 COMMIT;
 BEGIN;
 SELECT relist, again FROM job WHERE id = :j AND state = 'processing' FOR NO KEY UPDATE;
 UPDATE job SET state = 'completed', outcome = 'empty', finished_ms = 1, owner = '', lease_until_ms = 0,
  last_event = last_event + 1 WHERE id = :j AND state = 'processing';
 INSERT INTO event (job_id, seq, kind, subject, state, at_ms) VALUES (:j, 3, 'done', '', 'completed', 1);
+INSERT INTO commit_mark (id, at_ms) SELECT :m, 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL RETURNING id;
+DELETE FROM commit_mark WHERE id = :m;
 COMMIT;
 """
 
