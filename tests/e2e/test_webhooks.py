@@ -68,7 +68,8 @@ def test_everybody_is_told(make_sim, make_service):
         s.post(s.path(number, "jobs"), {"webhook_url": r.url + "/late"})
         s.get(s.path(number) + "?" + urllib.parse.urlencode({"webhook_url": r.url + "/later"}))
         lib.until(lambda: len(r.messages()) == 5, "those who came later")
-        # Who asks once more is told once more.
+        # Who asks once more, when nothing is under way to him, is told once more.
+        lib.until(lambda: s.one("SELECT COUNT(*) FROM delivery WHERE state = 'delivered'") == 5, "what became of them")
         s.post(s.path(number, "jobs"), {"webhook_url": r.url + "/late"})
         lib.until(lambda: len(r.messages("/late")) == 2, "the same address again")
         status = lib.until(lambda: s.status(number) if s.status(number)["webhook_sent"] else None, "the status")
