@@ -282,11 +282,11 @@ def test_everybody_has_their_own(make_sim, make_service):
     s, number = make_service(sim, **FAST), numbers(sim, 1)[0]
     key = s.post("/api/v1/users", {"username": "other"}, key="admin").json
     other, user_id = key["api_key"], key["user"]["id"]
-    mine, theirs = secret_of(s), secret_of(s, key=other)
+    mine, theirs, over = secret_of(s), secret_of(s, key=other), threading.Event()
     with receiver.Receiver() as r:
         url = r.url + "/same"
         s.post(s.path(number, "jobs"), {"webhook_url": url})
-        s.finished(number)
+        lib.until(r.messages, "the first one's")
         s.post(s.path(number, "jobs"), {"webhook_url": url}, key=other)
         lib.until(lambda: len(r.messages()) == 2, "both")
         for m, secret in zip(r.messages(), (mine, theirs)):
@@ -295,10 +295,11 @@ def test_everybody_has_their_own(make_sim, make_service):
         foreign = deliveries(s, key=other)[0]["id"]
         assert s.get(f"{W}/deliveries/{foreign}").problem == "delivery-not-found"
         assert s.post(f"{W}/deliveries/{foreign}/redeliver").problem == "delivery-not-found"
-        r.answer = 500
+        r.answer = lambda m: (over.wait(lib.PATIENCE), 500)[1]
         s.call("POST", s.path(number, "jobs"), key=other, body={"webhook_url": r.url + "/gone"})
         lib.until(lambda: r.messages("/gone"), "a try")
         assert s.call("PUT", f"/api/v1/users/{user_id}", key="admin", body={"active": False}).status == 200
+        over.set()
         d = delivery(s, r.url + "/gone", key="admin")
         assert (d["status"], d["error_message"]) == ("cancelled", "the user is gone or not active")
 
