@@ -9,7 +9,7 @@
  *
  * Prints how many each second, one line each.
  */
-#include "cnj.h"
+#include "case_number.h"
 #include "cursor.h"
 #include "job.h"
 #include "ledger.h"
@@ -32,16 +32,6 @@ static void count(int64_t n)
 	int64_t s = (sys_mono_ms() - start_ms) / 1000;
 	if (s < 600)
 		atomic_fetch_add(&seconds[s], n);
-}
-
-static void case_number(int64_t n, char out[static 24])
-{
-	int64_t scattered = n % 10000000 * 6700417 % 10000000;
-	snprintf(out, 24, "%07lld00%04lld8260100", (long long)scattered,
-		 (long long)(2000 + n / 10000000 % 100));
-	int check = cnj_check_digits(out);
-	out[7] = (char)('0' + check / 10);
-	out[8] = (char)('0' + check % 10);
 }
 
 /* ---- accept ---- */

@@ -10,7 +10,7 @@
  * Case n has the number that tests/bench/number.lua gives it: scattered, so that each new one falls
  * somewhere else in the index of numbers.
  */
-#include "cnj.h"
+#include "case_number.h"
 #include "job.h"
 #include "ledger.h"
 #include "sys.h"
@@ -21,16 +21,6 @@
 #include <string.h>
 
 enum { GROUP = 512, AT_ONCE_MAX = 64, LEASE_MS = 12000 };
-
-static void case_number(int64_t n, char out[static 24])
-{
-	int64_t scattered = n % 10000000 * 6700417 % 10000000;
-	snprintf(out, 24, "%07lld00%04lld8260100", (long long)scattered,
-		 (long long)(2000 + n / 10000000 % 100));
-	int check = cnj_check_digits(out);
-	out[7] = (char)('0' + check / 10);
-	out[8] = (char)('0' + check % 10);
-}
 
 /* ---- fill ---- */
 

@@ -23,7 +23,23 @@ def sign(secret, id, timestamp, body):
     return "v1," + base64.b64encode(hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
 
 
-class Receiver:
+class Serving:
+    """A `server` in a thread of its own, until the end of the block."""
+
+    def begin(self):
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+class Receiver(Serving):
     """A client's server: what it answers is decided for each request by `answer`, which gets the message and gives a
     status, or (status, headers, body). What it got is in `seen`."""
 
@@ -72,23 +88,14 @@ class Receiver:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_port
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.begin()
 
     def messages(self, path=None):
         with self.lock:
             return [m for m in self.seen if path is None or m.path == path]
 
 
-class Odd:
+class Odd(Serving):
     """A socket whose every connection is handed to a function; connections are counted."""
 
     def __init__(self, talk):
@@ -112,16 +119,7 @@ class Odd:
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.begin()
 
 
 def read_request(s):

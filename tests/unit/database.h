@@ -46,6 +46,18 @@ static inline void database_drop(char *url)
 	xfree(url);
 }
 
+/* The first cell of what a statement gives, -1 when it gives none; a failure ends the test. */
+static inline int64_t database_int(struct db *db, const char *sql)
+{
+	struct db_rows r;
+	struct err e = {0};
+	if (!db_run(db, sql, NULL, 0, &r, &e))
+		fail_msg("%s: %s", sql, e.text);
+	int64_t n = r.rows ? db_int(&r, 0, 0) : -1;
+	db_rows_release(&r);
+	return n;
+}
+
 /* Both, one after the other; the server's part only where there is one. */
 #define database_run(tests)                                                                        \
 	({                                                                                         \

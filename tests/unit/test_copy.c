@@ -7,17 +7,6 @@
 
 #include "jobs.h"
 
-static int64_t number(struct db *db, const char *sql)
-{
-	struct db_rows r;
-	struct err e = {0};
-	if (!db_run(db, sql, NULL, 0, &r, &e))
-		fail_msg("%s: %s", sql, e.text);
-	int64_t n = r.rows ? db_int(&r, 0, 0) : -1;
-	db_rows_release(&r);
-	return n;
-}
-
 /* A life of cases, keys and answers, so that every table has rows. */
 static void live(struct db *db)
 {
@@ -173,7 +162,7 @@ static void move_large(struct way *w)
 		fail_msg("%s", e.text);
 	assert_int_equal(seen.before, ROWS);
 	assert_in_range(seen.largest, 2, 3);
-	assert_int_equal(number(w->to, "SELECT COUNT(*) FROM answer"), ROWS);
+	assert_int_equal(database_int(w->to, "SELECT COUNT(*) FROM answer"), ROWS);
 }
 
 /* A row too many in the target is found, in a page that is there and behind the last one. */
@@ -203,7 +192,7 @@ static void move_beside(struct way *w)
 		assert_int_equal(seen.pages, 2);
 		assert_error(&e, ERR_FAIL);
 		assert_says(&e, "table secret: 1024 rows here, more in the target");
-		assert_int_equal(number(w->to, "SELECT COUNT(*) FROM secret"), 0);
+		assert_int_equal(database_int(w->to, "SELECT COUNT(*) FROM secret"), 0);
 		open_way(w);
 	}
 }
@@ -267,7 +256,7 @@ static void move_whole(struct way *w)
 							     .arg = &left},
 				      &rows, &e));
 		assert_error(&e, ERR_BUSY);
-		assert_int_equal(number(w->to, "SELECT COUNT(*) FROM process"), 0);
+		assert_int_equal(database_int(w->to, "SELECT COUNT(*) FROM process"), 0);
 		open_way(w);
 	}
 	if (!copy_run(&(struct copy_options){.from = w->from, .to = w->to}, &rows, &e))
@@ -281,7 +270,7 @@ static void move_whole(struct way *w)
 	struct job_ticket t;
 	assert_true(STEP(w->to, job_request(w->to, &(struct job_ask){.number = OTHER, .now_ms = 9},
 					    &t, &e)));
-	assert_int_equal(t.job_id, number(w->to, "SELECT MAX(id) FROM job"));
+	assert_int_equal(t.job_id, database_int(w->to, "SELECT MAX(id) FROM job"));
 	/* A second time there is no room for it. */
 	open_way(w);
 	assert_false(copy_run(&(struct copy_options){.from = w->from, .to = w->to}, &rows, &e));

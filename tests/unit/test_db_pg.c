@@ -40,17 +40,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int64_t number(struct db *db, const char *sql)
-{
-	struct db_rows r;
-	struct err e = {0};
-	if (!db_run(db, sql, NULL, 0, &r, &e))
-		fail_msg("%s: %s", sql, e.text);
-	int64_t n = db_int(&r, 0, 0);
-	db_rows_release(&r);
-	return n;
-}
-
 static bool add(struct db *db, int64_t a, struct err *e)
 {
 	return db_exec(db, NULL, e, "INSERT INTO t (a) VALUES ($1)", db_i(a));
@@ -61,7 +50,7 @@ static void cut(struct room *r, struct db *victim)
 {
 	struct err e;
 	struct db_rows rows;
-	int64_t pid = number(victim, "SELECT pg_backend_pid()");
+	int64_t pid = database_int(victim, "SELECT pg_backend_pid()");
 	assert_true(db_exec(r->other, &rows, &e, "SELECT pg_terminate_backend(CAST($1 AS INT))",
 			    db_i(pid)));
 	db_rows_release(&rows);
@@ -85,7 +74,7 @@ static void test_lost_outside(void **state)
 	assert_error(&e, ERR_BUSY);
 	assert_true(r->db->transient);
 	assert_true(add(r->db, 1, &e)); /* on a new one */
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 1);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 1);
 	assert_false(r->db->transient);
 }
 
@@ -104,7 +93,7 @@ static void test_lost_inside(void **state)
 	assert_false(db_commit(r->db, &e));
 	assert_false(r->db->in_transaction);
 	assert_true(r->db->transient);
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 0);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 0);
 }
 
 /* Whoever only reads does not notice. */
@@ -114,16 +103,16 @@ static void test_lost_reader(void **state)
 	struct err e = {0};
 	struct db *reader = db_open(r->url, DB_READ, &e);
 	assert_non_null(reader);
-	assert_int_equal(number(reader, "SELECT COUNT(*) FROM t"), 0);
+	assert_int_equal(database_int(reader, "SELECT COUNT(*) FROM t"), 0);
 	cut(r, reader);
-	assert_int_equal(number(reader, "SELECT COUNT(*) FROM t"), 0);
+	assert_int_equal(database_int(reader, "SELECT COUNT(*) FROM t"), 0);
 	assert_true(db_begin(reader, &e));
 	cut(r, reader);
 	assert_false(db_exec(reader, NULL, &e, "SELECT 1"));
 	assert_error(&e, ERR_FAIL);
 	assert_true(reader->transient);
 	db_rollback(reader);
-	assert_int_equal(number(reader, "SELECT COUNT(*) FROM t"), 0);
+	assert_int_equal(database_int(reader, "SELECT COUNT(*) FROM t"), 0);
 	db_close(reader);
 }
 
@@ -214,8 +203,9 @@ static void await_waiter(struct room *r)
 	struct err e;
 	struct db *db = db_open(r->url, DB_READ, &e);
 	assert_non_null(db);
-	while (!number(db, "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-			   " AND datname = current_database()"))
+	while (!database_int(db,
+			     "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+			     " AND datname = current_database()"))
 		;
 	db_close(db);
 }
@@ -240,7 +230,7 @@ static void test_deadlock(void **state)
 	pthread_join(other.thread, NULL);
 	assert_true(other.ok);
 	assert_true(db_commit(r->other, &e));
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t WHERE b = 'y'"), 1);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t WHERE b = 'y'"), 1);
 }
 
 /* One that takes too long is told from one that was refused. */
@@ -266,9 +256,9 @@ static void test_lazy(void **state)
 	assert_true(db_begin(r->db, &e));
 	for (int i = 0; i < 500; i++)
 		assert_true(add(r->db, i, &e));
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 500);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 500);
 	assert_true(db_commit(r->db, &e));
-	assert_int_equal(number(r->other, "SELECT COUNT(*) FROM t"), 500);
+	assert_int_equal(database_int(r->other, "SELECT COUNT(*) FROM t"), 500);
 	/* A refusal is told by a later statement, by the commit at the latest. */
 	for (int later = 0; later < 2; later++) {
 		assert_true(db_begin(r->db, &e));
@@ -283,14 +273,14 @@ static void test_lazy(void **state)
 		assert_says(&e, "unique");
 		assert_false(r->db->transient);
 		db_rollback(r->db);
-		assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 500);
+		assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 500);
 	}
 	/* Undone without having been heard of. */
 	assert_true(db_begin(r->db, &e));
 	assert_true(add(r->db, 2000, &e));
 	assert_true(db_exec(r->db, NULL, &e, "SELEKT"));
 	db_rollback(r->db);
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 500);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 500);
 	assert_true(add(r->db, 3000, &e));
 }
 
@@ -350,17 +340,17 @@ static void test_lost_commit(void **state)
 	assert_error(&c.e, ERR_BUSY);
 	assert_true(r->db->transient);
 	assert_true(r->db->doubt == 0);
-	assert_int_equal(number(r->other, "SELECT COUNT(*) FROM t"), 1);
+	assert_int_equal(database_int(r->other, "SELECT COUNT(*) FROM t"), 1);
 	/* It goes on, and leaves no more marks than it needs: the last one, and one of the loss. */
 	for (int i = 2; i < 6; i++)
 		assert_true(db_begin(r->db, &c.e) && add(r->db, i, &c.e) && db_commit(r->db, &c.e));
-	assert_int_equal(number(r->other, "SELECT COUNT(*) FROM commit_mark"), 2);
+	assert_int_equal(database_int(r->other, "SELECT COUNT(*) FROM commit_mark"), 2);
 	/* Who changed nothing leaves none. */
-	int64_t mark = number(r->other, "SELECT MAX(id) FROM commit_mark");
+	int64_t mark = database_int(r->other, "SELECT MAX(id) FROM commit_mark");
 	assert_true(db_begin(r->db, &c.e));
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 5);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 5);
 	assert_true(db_commit(r->db, &c.e));
-	assert_true(number(r->other, "SELECT MAX(id) FROM commit_mark") == mark);
+	assert_true(database_int(r->other, "SELECT MAX(id) FROM commit_mark") == mark);
 }
 
 /* A question about a commit that was not there makes sure that it never will be. */
@@ -374,7 +364,8 @@ static void test_doubt(void **state)
 		r->db->doubt = 77;
 		assert_true(r->db->ops->settle(r->db, &e));
 		assert_true(r->db->doubt == 0);
-		assert_int_equal(number(r->db, "SELECT asked FROM commit_mark WHERE id = 77"), 1);
+		assert_int_equal(database_int(r->db, "SELECT asked FROM commit_mark WHERE id = 77"),
+				 1);
 	}
 	assert_true(db_begin(r->other, &e));
 	assert_false(db_exec(r->other, NULL, &e, mark, db_i(77)));
@@ -382,7 +373,7 @@ static void test_doubt(void **state)
 	assert_true(db_exec(r->other, NULL, &e, mark, db_i(78)));
 	r->db->doubt = 78;
 	assert_true(r->db->ops->settle(r->db, &e));
-	assert_int_equal(number(r->db, "SELECT asked FROM commit_mark WHERE id = 78"), 0);
+	assert_int_equal(database_int(r->db, "SELECT asked FROM commit_mark WHERE id = 78"), 0);
 }
 
 /* ---- News ---- */
@@ -478,7 +469,7 @@ static void test_storm(void **state)
 	ledger_close(l);
 	xfree(url);
 	xfree(cuts);
-	assert_int_equal(number(r->db, "SELECT COUNT(*) FROM t"), 2 + THREADS * WRITES);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM t"), 2 + THREADS * WRITES);
 }
 
 struct slow {
@@ -546,7 +537,8 @@ static void test_migrate_together(void **state)
 		assert_int_equal(pthread_join(t[i], &ok), 0);
 		assert_non_null(ok);
 	}
-	assert_int_equal(number(r->db, "SELECT COUNT(*) - MAX(version) FROM schema_version"), 0);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) - MAX(version) FROM schema_version"),
+			 0);
 }
 
 int main(void)

@@ -5,7 +5,7 @@
  */
 #include "delivery.h"
 
-#include "jobs.h"
+#include "pair.h"
 #include "webhook_secret.h"
 
 #include <pthread.h>
@@ -24,31 +24,6 @@ struct turn {
 	struct delivery_turn t;
 	struct delivery_lease leases[ROOM];
 };
-
-struct pair {
-	struct room *a; /* see jobs.h */
-	struct db *b;
-};
-
-static int setup_pair(void **state)
-{
-	struct pair *p = xcalloc(1, sizeof *p);
-	struct err e;
-	assert_int_equal(setup((void **)&p->a), 0);
-	p->b = db_open(p->a->url, DB_WRITE, &e);
-	assert_non_null(p->b);
-	*state = p;
-	return 0;
-}
-
-static int teardown_pair(void **state)
-{
-	struct pair *p = *state;
-	db_close(p->b);
-	teardown((void **)&p->a);
-	xfree(p);
-	return 0;
-}
 
 static void prepare(struct turn *x, const char *owner, int64_t now)
 {

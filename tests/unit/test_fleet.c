@@ -7,45 +7,9 @@
 #include "quota.h"
 #include "vacuum.h"
 
-#include "jobs.h"
+#include "pair.h"
 
 #include <poll.h>
-
-struct pair {
-	struct room *a; /* see jobs.h */
-	struct db *b;
-};
-
-static int setup_pair(void **state)
-{
-	struct pair *p = xcalloc(1, sizeof *p);
-	struct err e;
-	assert_int_equal(setup((void **)&p->a), 0);
-	p->b = db_open(p->a->url, DB_WRITE, &e);
-	assert_non_null(p->b);
-	*state = p;
-	return 0;
-}
-
-static int teardown_pair(void **state)
-{
-	struct pair *p = *state;
-	db_close(p->b);
-	teardown((void **)&p->a);
-	xfree(p);
-	return 0;
-}
-
-static int64_t number(struct db *db, const char *sql)
-{
-	struct db_rows r;
-	struct err e = {0};
-	if (!db_run(db, sql, NULL, 0, &r, &e))
-		fail_msg("%s: %s", sql, e.text);
-	int64_t n = r.rows ? db_int(&r, 0, 0) : -1;
-	db_rows_release(&r);
-	return n;
-}
 
 /* ---- News ---- */
 
@@ -222,9 +186,9 @@ static void test_trim(void **state)
 	int64_t now = sys_wall_ms();
 	write_note(p->a->db, "writer", 1, true);
 	assert_true(change_trim(p->b, now - 60000, &e));
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM change"), 1);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM change"), 1);
 	assert_true(change_trim(p->b, now + 60000, &e));
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM change"), 0);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM change"), 0);
 }
 
 /* What a commit brought that took longer than news are kept is there to be heard, for one more
@@ -247,7 +211,7 @@ static void test_trim_of_late_news(void **state)
 	READS(&at);
 	assert_true(change_trim(p->b, before + 5000, &e));
 	READS(&at);
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM change"), 0);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM change"), 0);
 	change_place_release(&at);
 }
 
@@ -284,9 +248,9 @@ static void test_sweep(void **state)
 	assert_error(&e, ERR_BUSY);
 	assert_true(fleet_sweep(p->b, 5000, &e));
 	assert_true(STEP(p->a->db, job_erase(p->a->db, NUMBER, 5000, &e)));
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM node"), 1);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM node"), 1);
 	assert_true(fleet_sweep(p->b, 70000, &e));
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM node"), 0);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM node"), 0);
 	struct db_rows r;
 	assert_true(fleet_erasures(p->b, 5000, &r, &e));
 	assert_int_equal(r.rows, 0);
@@ -305,9 +269,9 @@ static void test_now(void **state)
 	struct err e;
 	int64_t before, now, after;
 	const char *sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 - 1 AS BIGINT)";
-	before = number(p->b, sql);
+	before = database_int(p->b, sql);
 	assert_true(fleet_now(p->a->db, &now, &e));
-	after = number(p->b, sql);
+	after = database_int(p->b, sql);
 	assert_in_range(now, before, after + 2);
 }
 
@@ -337,7 +301,8 @@ static struct db *hold(const char *url)
 	assert_non_null(holder);
 	assert_true(db_begin(holder, &e));
 	assert_int_equal(
-		number(holder, "SELECT COUNT(*) FROM pg_class WHERE relname = 'secret'") >= 0, 1);
+		database_int(holder, "SELECT COUNT(*) FROM pg_class WHERE relname = 'secret'") >= 0,
+		1);
 	return holder;
 }
 
@@ -432,7 +397,7 @@ static void test_watch(void **state)
 
 static int64_t vacuums(struct pair *p)
 {
-	return number(p->b, "SELECT vacuum_count" OF_SECRET);
+	return database_int(p->b, "SELECT vacuum_count" OF_SECRET);
 }
 
 static void run_vacuum(struct pair *p, struct vacuum *v, int64_t now, int64_t released,
@@ -456,7 +421,7 @@ static void test_vacuum_of_no_use(void **state)
 	assert_true(db_run_once(p->a->db, "ALTER TABLE secret SET (autovacuum_enabled = off)", &e));
 	bloat(p, 3000);
 	run_vacuum(p, v, 1000, 500, 1);
-	assert_true(number(p->b, "SELECT n_dead_tup" OF_SECRET) >= 3000);
+	assert_true(database_int(p->b, "SELECT n_dead_tup" OF_SECRET) >= 3000);
 	for (int64_t now = 21000; now < VACUUM_AGAIN_MS; now += 400000)
 		run_vacuum(p, v, now, 500, 0);
 	bloat(p, 1000); /* more, but not twice as many */
@@ -470,12 +435,12 @@ static void test_vacuum_of_no_use(void **state)
 	assert_int_equal(vacuums(p), 3);
 	/* The holder lets go: at once, and it is of use. */
 	db_close(holder);
-	for (int i = 0; i < 1200 && number(p->b, "SELECT n_dead_tup" OF_SECRET) > 1000; i++) {
+	for (int i = 0; i < 1200 && database_int(p->b, "SELECT n_dead_tup" OF_SECRET) > 1000; i++) {
 		run_vacuum(p, v, 3540002 + VACUUM_AGAIN_MS + 2 * i,
 			   3540001 + VACUUM_AGAIN_MS + 2 * i, 1);
 		poll(NULL, 0, 50); /* tests beside this one hold snapshots for moments */
 	}
-	assert_in_range(number(p->b, "SELECT n_dead_tup" OF_SECRET), 0, 1000);
+	assert_in_range(database_int(p->b, "SELECT n_dead_tup" OF_SECRET), 0, 1000);
 	vacuum_free(v);
 }
 
@@ -695,7 +660,7 @@ static void test_shares(void **state)
 	assert_int_equal(s.granted, 4);
 	assert_int_equal(s.sharers, 1);
 	assert_int_equal(s.whole, 4);
-	assert_true(number(db, "SELECT SUM(granted) FROM quota_share") <= 4);
+	assert_true(database_int(db, "SELECT SUM(granted) FROM quota_share") <= 4);
 }
 
 static void test_share_of_the_dead(void **state)
@@ -771,7 +736,7 @@ static void test_row_is_with_another(void **state)
 	struct err e;
 	ask_share(p->a->db, "a", WORK());
 	assert_true(db_begin(p->b, &e));
-	assert_int_equal(number(p->b, "SELECT 1 FROM quota FOR NO KEY UPDATE"), 1);
+	assert_int_equal(database_int(p->b, "SELECT 1 FROM quota FOR NO KEY UPDATE"), 1);
 	struct quota_ask q = WORK(.account = "default", .owner = "a", .lease_ms = 60000,
 				  .options = {.min = 1, .start = 4, .max = 6, .pace_ms = 1000});
 	struct quota_share s;
@@ -842,7 +807,7 @@ static void test_nothing_is_written(void **state)
 	assert_int_equal(version(p->b, quota), before);
 	/* Whoever has nothing to do has no row. */
 	ask_share(p->b, "idle", (struct quota_ask){0});
-	assert_int_equal(number(p->b, "SELECT COUNT(*) FROM quota_share"), 1);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM quota_share"), 1);
 }
 
 /* The server's clock was put back by a day: what was ahead is no farther ahead than it can be. */
@@ -884,8 +849,8 @@ static void test_slow_turns(void **state)
 	struct quota_share s = ask_share(p->b, "a", WORK(.wants_list = true, .trip_ms = 700));
 	assert_int_equal(s.list_in_ms, 0);
 	assert_int_equal(s.list_for_ms, QUOTA_WINDOW_MS + 700);
-	int64_t next = number(p->b, "SELECT next_list_ms - (until_ms - 60000)"
-				    " FROM quota, quota_share");
+	int64_t next = database_int(p->b, "SELECT next_list_ms - (until_ms - 60000)"
+					  " FROM quota, quota_share");
 	assert_int_equal(next, 1000 + QUOTA_WINDOW_MS + 700);
 	assert_true(db_run_once(p->b, "UPDATE quota SET next_list_ms = 0", &(struct err){0}));
 	s = ask_share(p->b, "b", WORK(.wants_list = true, .trip_ms = 90000));
