@@ -220,6 +220,8 @@ bool api_cursor_parameter(struct api_call *c, char out[static 256]); /* "" when 
 bool api_cursor_number(struct api_call *c, const char *cursor, int64_t *out);
 bool api_bad_cursor(struct api_call *c); /* gives false */
 void api_next_link(struct api_call *c, const char *cursor);
+/* The same for a cursor that is one number; gives it as JSON. */
+json_t *api_next_number(struct api_call *c, int64_t number);
 
 /* ---- api_view.c: facts as JSON ---- */
 

@@ -112,12 +112,8 @@ enum api_step route_list_deliveries(struct api_call *c)
 	json_t *all = json_array(), *next = json_null();
 	for (size_t i = 0; ok && i < l.n; i++)
 		json_array_append_new(all, row_json(&l.rows[i]));
-	if (ok && l.n == (size_t)f.limit) {
-		char *place = api_cursor_make("%" PRId64, l.rows[l.n - 1].id);
-		api_next_link(c, place);
-		next = json_string(place);
-		xfree(place);
-	}
+	if (ok && l.n == (size_t)f.limit)
+		next = api_next_number(c, l.rows[l.n - 1].id);
 	delivery_list_release(&l);
 	json_t *o = json_pack("{s:o, s:o}", "deliveries", all, "next", next);
 	if (ok)

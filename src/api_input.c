@@ -169,6 +169,15 @@ void api_next_link(struct api_call *c, const char *cursor)
 	buf_release(&b);
 }
 
+json_t *api_next_number(struct api_call *c, int64_t number)
+{
+	char *cursor = api_cursor_make("%" PRId64, number);
+	json_t *told = json_string(cursor);
+	api_next_link(c, cursor);
+	xfree(cursor);
+	return told;
+}
+
 /* ---- Body ---- */
 
 static void complain(json_t *errors, const char *name, const char *fmt, ...)

@@ -64,12 +64,8 @@ enum api_step route_list_jobs(struct api_call *c)
 	json_t *all = json_array(), *next = json_null();
 	for (size_t i = 0; ok && i < jobs.n; i++)
 		json_array_append_new(all, view_job(&jobs.jobs[i]));
-	if (ok && jobs.n == (size_t)f.limit) {
-		char *place = api_cursor_make("%" PRId64, jobs.jobs[jobs.n - 1].id);
-		api_next_link(c, place);
-		next = json_string(place);
-		xfree(place);
-	}
+	if (ok && jobs.n == (size_t)f.limit)
+		next = api_next_number(c, jobs.jobs[jobs.n - 1].id);
 	job_list_release(&jobs);
 	api_reader_back(c->api, db);
 	json_t *o = json_pack("{s:o, s:o}", "jobs", all, "next", next);
