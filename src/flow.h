@@ -92,6 +92,7 @@ struct run {
 	int64_t until_ms; /* wall; when the lease runs out, unless it is renewed */
 	int64_t renew_at; /* monotonic */
 	bool lost;        /* somebody else holds the lease */
+	bool stores;      /* an object of it was given to the putter */
 	struct {
 		int64_t until_ms;
 		bool lost;

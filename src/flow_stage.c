@@ -265,6 +265,7 @@ static void put(struct flow *f, struct task *t)
 		.owner = t,
 	};
 	t->storing = true;
+	t->run->stores = true;
 	f->storing++;
 	t->started_us = sys_mono_us();
 	putter_add(f->putter, &t->put);

@@ -115,6 +115,13 @@ struct job_ticket {
 [[nodiscard]] bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e);
 
 /*
+ * Objects of this case may have been stored after it was erased: unless it is known (again), it is
+ * erased once more, by whoever looks for marks that nobody renews. Whoever erases it at this moment
+ * loses his mark, since he may be past them.
+ */
+[[nodiscard]] bool job_erase_late(struct db *db, const char *number, struct err *e);
+
+/*
  * A mark says who erases the objects: whoever knows the last one. Takes it over, or renews it:
  * *next becomes a later one, and the time of the fleet if that is later. ERR_BUSY: `mark` is not
  * the last one. ERR_ABSENT: the objects are gone.

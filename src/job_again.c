@@ -136,6 +136,28 @@ bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e)
 	return true;
 }
 
+/*
+ * That the case is not known must hold until the mark is seen by all: its row is made and removed,
+ * so that whoever asks for it meanwhile waits for us, and we for him.
+ */
+bool job_erase_late(struct db *db, const char *number, struct err *e)
+{
+	struct db_rows r = {0};
+	bool ok = db_exec(db, &r, e,
+			  "INSERT INTO process (number, created_ms, updated_ms) VALUES ($1, 0, 0)"
+			  " ON CONFLICT (number) DO NOTHING RETURNING id",
+			  db_s(number));
+	if (ok && r.rows)
+		ok = db_exec(db, NULL, e, "DELETE FROM process WHERE id = $1",
+			     db_i(db_int(&r, 0, 0))) &&
+		     db_exec(db, NULL, e,
+			     "INSERT INTO erasure (number, at_ms) VALUES ($1, 0)"
+			     " ON CONFLICT (number) DO UPDATE SET at_ms = erasure.at_ms + 1",
+			     db_s(number));
+	db_rows_release(&r);
+	return ok;
+}
+
 /* The mark is another one, or there is none. */
 static bool not_ours(struct db *db, const char *number, struct err *e)
 {

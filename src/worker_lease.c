@@ -198,11 +198,19 @@ static void settle_runs(struct worker *w, const bool *wrote)
 	}
 }
 
+/* Nothing of a lost run is in flight any more. What it stored before it knew of the loss may belong
+ * to a case that was erased meanwhile. */
+static bool let_go_run(const struct worker *w, const struct run *r, struct db *db, struct err *e)
+{
+	return (!r->stores || job_erase_late(db, r->lease.number, e)) &&
+	       job_let_go(db, r->lease.job_id, w->owner, e);
+}
+
 static bool let_go(struct db *db, void *arg, struct err *e)
 {
 	struct worker *w = arg;
 	for (const struct run *r = w->runs; r; r = r->next_run)
-		if (r->lost && r->tasks == 0 && !job_let_go(db, r->lease.job_id, w->owner, e))
+		if (r->lost && r->tasks == 0 && !let_go_run(w, r, db, e))
 			return false;
 	return true;
 }
@@ -268,7 +276,7 @@ static bool hand_back_all(struct db *db, void *arg, struct err *e)
 	for (struct run *r = w->runs; r; r = r->next_run) {
 		struct err why = {0};
 		if (r->lost) {
-			if (!job_let_go(db, r->lease.job_id, w->owner, e))
+			if (!let_go_run(w, r, db, e))
 				return false;
 			continue;
 		}
