@@ -13,6 +13,9 @@
 #include <pthread.h>
 #include <string.h>
 
+/* All that a store has in parts; a bucket may be shared with others. */
+#define DOCUMENTS "processos/"
+
 enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
 
 /* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
@@ -23,7 +26,7 @@ static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const stru
 	size_t n = strlen(p->prefix);
 	for (size_t i = 0; i < l->n; i++) {
 		const struct s3_item *u = &l->items[i];
-		if (strncmp(u->key, p->prefix, n) != 0 || u->initiated_ms >= before_ms)
+		if (u->initiated_ms >= before_ms)
 			continue;
 		struct s3_op op = {0};
 		s3_call_abort(&op.call, u->key + n, u->upload_id);
@@ -50,6 +53,7 @@ bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
 		s3_call_uploads(&op.call, p, folder, key, upload);
 		ok = s3_engine_ask(x, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
+		     s3_list_is_below(&l, p->prefix, folder, e) &&
 		     sweep_page(x, p, &l, before_ms, guard, swept, e);
 		more = ok && l.truncated && *l.next;
 		xfree(key);
@@ -100,8 +104,8 @@ static void *run(void *arg)
 		struct err e;
 		bool ready = atomic_load(s->ready);
 		wait = ready ? EVERY_MS : NOT_YET_MS;
-		if (ready && !s3_sweep(s->engine, s->place, "", sys_wall_ms() - s->age_ms, NULL,
-				       &ignored, &e))
+		if (ready && !s3_sweep(s->engine, s->place, DOCUMENTS, sys_wall_ms() - s->age_ms,
+				       NULL, &ignored, &e))
 			log_warn("uploads not swept", "why=\"%s\"", e.text);
 	} while (rest(s, wait));
 	return NULL;

@@ -16,7 +16,7 @@
 			    int64_t before_ms, const struct store_guard *guard, size_t *swept,
 			    struct err *e);
 
-/* A thread that sweeps all of a place now and once a day. */
+/* A thread that sweeps the documents of a place now and once a day. */
 struct s3_sweeper;
 
 /* Borrows all. Nothing is asked until *ready is set. Uploads older than age_ms are aborted. */

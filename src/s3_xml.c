@@ -254,6 +254,21 @@ void s3_list_release(struct s3_list *l)
 	*l = (struct s3_list){0};
 }
 
+bool s3_list_is_below(const struct s3_list *l, const char *prefix, const char *folder,
+		      struct err *e)
+{
+	size_t n = strlen(prefix), m = strlen(folder);
+	for (size_t i = 0; i < l->n; i++) {
+		const char *key = l->items[i].key;
+		/* Other people's names for what they store belong in no log. */
+		if (strncmp(key, prefix, n) != 0 || strncmp(key + n, folder, m) != 0)
+			return fail(e, ERR_FAIL,
+				    "the S3 server's list of %s%s names a key that is not below it",
+				    prefix, folder);
+	}
+	return true;
+}
+
 /* One fact of an answer with this root: "" when it is not said, NULL when it is no such answer. */
 static char *read_one(const char *body, size_t len, const char *root, bool etag)
 {

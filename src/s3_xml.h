@@ -52,6 +52,11 @@ struct s3_list {
 [[nodiscard]] bool s3_read_list(const char *body, size_t len, struct s3_list *out, struct err *e);
 void s3_list_release(struct s3_list *l);
 
+/* ERR_FAIL when a key does not begin with prefix + folder, as was asked for: who removes what such
+ * a list names removes what is others'. */
+[[nodiscard]] bool s3_list_is_below(const struct s3_list *l, const char *prefix, const char *folder,
+				    struct err *e);
+
 /* CreateMultipartUpload: the id (owned), NULL when there is none. */
 char *s3_read_upload_id(const char *body, size_t len);
 

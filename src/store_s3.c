@@ -316,6 +316,7 @@ static bool erase_s3(struct store *base, const char *folder, const struct store_
 		s3_call_list(&op.call, &s->place, folder, "");
 		ok = s3_engine_ask(s->engine, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
+		     s3_list_is_below(&l, s->place.prefix, folder, e) &&
 		     (l.n == 0 || delete_page(s, &l, guard, e));
 		more = l.n > 0; /* what was on the first page is gone: the next is the first now */
 		s3_list_release(&l);

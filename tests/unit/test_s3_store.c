@@ -1,0 +1,109 @@
+/*
+ * The store in a bucket, as the program uses it: what is erased, what is missing, and what a server
+ * that lies or knows less than others is believed.
+ */
+#include "store.h"
+
+#include "bucket.h"
+
+#define FOLDER "processos/00000013920248260100/"
+#define KEY FOLDER "documentos/a.pdf"
+#define FULL "p/" KEY
+#define OTHER "p/processos/00000013920248260101/documentos/a.pdf"
+
+struct room {
+	char *dir;
+	struct bucket *bucket;
+	struct store *store;
+	char *body; /* of a rule */
+};
+
+static struct store *open_store(struct room *r, enum store_mode mode)
+{
+	struct err e;
+	struct store *s = store_open(&r->bucket->config, "s3://autos/p", mode, &e);
+	if (!s)
+		fail_msg("%s", e.text);
+	return s;
+}
+
+static int setup(void **state)
+{
+	struct room *r = xcalloc(1, sizeof *r);
+	r->dir = scratch_make();
+	r->bucket = bucket_open(r->dir);
+	bucket_set(r->bucket, "s3_retry_max", "1");
+	r->store = open_store(r, STORE_WRITE);
+	bucket_has(r->bucket, FULL, "ours", 4);
+	bucket_has(r->bucket, OTHER, "another case's", 14);
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct room *r = *state;
+	store_close(r->store);
+	bucket_close(r->bucket);
+	scratch_remove(r->dir);
+	xfree(r->body);
+	xfree(r);
+	return 0;
+}
+
+/* ---- Erasing ---- */
+
+static void list_says(struct room *r, char *contents)
+{
+	bucket_no_rules(r->bucket);
+	xfree(r->body);
+	r->body = xasprintf("<ListBucketResult>%s</ListBucketResult>", contents);
+	bucket_rule(r->bucket, (struct bucket_rule){.method = "GET",
+						    .part = "list-type",
+						    .times = 1,
+						    .status = 200,
+						    .body = r->body});
+	xfree(contents);
+}
+
+static void test_erase(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	bucket_begin(r->bucket, FULL, "x");
+	bucket_begin(r->bucket, OTHER, "x");
+	assert_true(store_erase(r->store, FOLDER, NULL, &e));
+	assert_int_equal(bucket_count(r->bucket), 1);
+	assert_int_equal(bucket_unfinished(r->bucket), 1);
+	assert_true(bucket_holds(r->bucket, OTHER, "another case's", 14));
+}
+
+/* A list that names a key of another folder is believed in nothing. */
+static void test_erase_foreign_key(void **state)
+{
+	static const char *const keys[] = {OTHER, "backups/x.tar", "p/processos/", KEY, ""};
+	struct room *r = *state;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		struct err e = {0};
+		list_says(r, xasprintf("<Contents><Key>" FULL "</Key></Contents><Contents><Key>%s"
+				       "</Key></Contents>",
+				       keys[i]));
+		assert_false(store_erase(r->store, FOLDER, NULL, &e));
+		assert_error(&e, ERR_FAIL);
+		assert_says(&e, "the S3 server's list of p/" FOLDER " names a key that is not "
+				"below it");
+		assert_int_equal(bucket_count(r->bucket), 2);
+	}
+	assert_int_equal(peer_count(&r->bucket->peer, "POST", "delete"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_erase),
+		TEST(test_erase_foreign_key),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
