@@ -145,7 +145,10 @@ void s3_call_list(struct s3_call *c, const struct s3_place *p, const char *folde
 		  const char *token)
 {
 	begin(c, "list", "GET", "");
+	char most[16];
+	snprintf(most, sizeof most, "%d", S3_PAGE_MAX);
 	query(c, "list-type", "2");
+	query(c, "max-keys", most);
 	below(c, p, folder);
 	if (*token)
 		query(c, "continuation-token", token);

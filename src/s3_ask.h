@@ -16,7 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { S3_QUERY_MAX = 5, S3_HEADERS_MAX = 6, S3_LINK_MAX_S = 7 * 86400 };
+enum {
+	S3_QUERY_MAX = 5,
+	S3_HEADERS_MAX = 6,
+	S3_LINK_MAX_S = 7 * 86400,
+	S3_PAGE_MAX = 1000, /* keys of a list, and of one DeleteObjects */
+};
 
 /* What the answers' headers are kept for; indexes of http_res.want. */
 enum { S3_WANT_ETAG, S3_WANT_DATE, S3_WANT_SHA256, S3_WANT_REGION, S3_WANT_REQUEST };
@@ -63,7 +68,8 @@ void s3_call_complete(struct s3_call *c, const char *key, const char *upload, ch
 void s3_call_abort(struct s3_call *c, const char *key, const char *upload);
 void s3_call_parts(struct s3_call *c, const char *key, const char *upload, const char *marker);
 
-/* Lists below the place's prefix + folder; markers are "" at first. */
+/* Lists below the place's prefix + folder; markers are "" at first. A page of objects has at most
+ * S3_PAGE_MAX keys, if the server heeds that. */
 void s3_call_uploads(struct s3_call *c, const struct s3_place *p, const char *folder,
 		     const char *key_marker, const char *upload_marker);
 void s3_call_list(struct s3_call *c, const struct s3_place *p, const char *folder,

@@ -15,7 +15,6 @@
 #include "s3_xml.h"
 #include "sys.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -27,7 +26,6 @@
 enum {
 	REMEMBER_MS = 24 * 3600 * 1000,
 	FACTS_MAX = 64 << 10,
-	DELETE_MAX = 1000, /* keys of one DeleteObjects */
 	XML_MAX = 4 << 20,
 };
 
@@ -280,18 +278,24 @@ static char *link_s3(struct store *base, const char *key, const char *name, cons
 
 /* ---- Erasing ---- */
 
+/* Deletes what a page lists, or as much of it as may be deleted at once. */
 static bool delete_page(struct store_s3 *s, const struct s3_list *l,
 			const struct store_guard *guard, struct err *e)
 {
-	char **keys = xcalloc(l->n, sizeof *keys);
+	size_t n = l->n < S3_PAGE_MAX ? l->n : S3_PAGE_MAX;
+	char **keys = xcalloc(n, sizeof *keys);
 	struct buf xml;
 	struct s3_error first;
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < n; i++)
 		keys[i] = l->items[i].key;
 	buf_init(&xml, XML_MAX);
-	s3_write_delete(&xml, "", keys, l->n);
-	assert(!xml.overflow && l->n <= DELETE_MAX);
+	s3_write_delete(&xml, "", keys, n);
 	xfree(keys);
+	if (xml.overflow) {
+		buf_release(&xml);
+		return fail(e, ERR_FAIL,
+			    "the S3 server lists keys that are too long to be deleted");
+	}
 	struct s3_op op = {0};
 	s3_call_delete_many(&op.call, buf_detach(&xml));
 	bool ok = guard->may(guard->arg, &op.until_ms, e) && s3_engine_ask(s->engine, &op, e);
@@ -318,7 +322,7 @@ static bool erase_s3(struct store *base, const char *folder, const struct store_
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
 		     s3_list_is_below(&l, s->place.prefix, folder, e) &&
 		     (l.n == 0 || delete_page(s, &l, guard, e));
-		more = l.n > 0; /* what was on the first page is gone: the next is the first now */
+		more = l.n > 0; /* what was deleted is gone: the first page is another now */
 		s3_list_release(&l);
 		s3_op_release(&op);
 	}

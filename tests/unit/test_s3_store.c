@@ -97,6 +97,57 @@ static void test_erase_foreign_key(void **state)
 	assert_int_equal(peer_count(&r->bucket->peer, "POST", "delete"), 0);
 }
 
+/* `n` keys below the folder, each of them with this many more characters that XML writes as six. */
+static char *many(int n, size_t quotes)
+{
+	struct buf b;
+	char *more = xmalloc(quotes + 1);
+	memset(more, '"', quotes);
+	more[quotes] = '\0';
+	buf_init(&b, 16 << 20);
+	for (int i = 0; i < n; i++)
+		buf_addf(&b, "<Contents><Key>" FULL "%d%s</Key></Contents>", i, more);
+	xfree(more);
+	assert_false(b.overflow);
+	return buf_detach(&b);
+}
+
+static int keys_of(const struct peer_asked *q)
+{
+	int n = 0;
+	for (const char *s = q->body; (s = strstr(s, "<Key>")); s++)
+		n++;
+	return n;
+}
+
+/* A page that is longer than what may be deleted at once, whatever was asked for: the rest goes
+ * with the next page. */
+static void test_erase_long_page(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	list_says(r, many(1001, 0));
+	assert_true(store_erase(r->store, FOLDER, NULL, &e));
+	assert_int_equal(bucket_count(r->bucket), 1);
+	struct peer_asked q = peer_nth(&r->bucket->peer, "POST", "delete", 0);
+	assert_int_equal(keys_of(&q), 1000);
+	q = peer_nth(&r->bucket->peer, "POST", "delete", 1);
+	assert_int_equal(keys_of(&q), 1);
+	q = peer_nth(&r->bucket->peer, "GET", "list-type", 0);
+	assert_non_null(strstr(q.target, "max-keys=1000"));
+}
+
+static void test_erase_long_keys(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	list_says(r, many(1000, 1000));
+	assert_false(store_erase(r->store, FOLDER, NULL, &e));
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "the S3 server lists keys that are too long to be deleted");
+	assert_int_equal(bucket_count(r->bucket), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -104,6 +155,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_erase),
 		TEST(test_erase_foreign_key),
+		TEST(test_erase_long_page),
+		TEST(test_erase_long_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
