@@ -30,6 +30,10 @@ struct code {
 	enum saying saying;
 };
 
+#define NOT_IMPLEMENTED "NotImplemented"
+
+/* A refusal with ERR_INPUT is about what is put: something smaller may go. The others are about the
+ * server, and meet whatever is put. */
 static const struct code codes[] = {
 	{"NoSuchKey", S3_ABSENT, ERR_ABSENT, SAY_CODE},
 	{"NoSuchUpload", S3_ABSENT, ERR_ABSENT, SAY_CODE},
@@ -74,7 +78,7 @@ static const struct code codes[] = {
 	{"InsufficientStorage", S3_REFUSED, ERR_FAIL, SAY_SPACE},
 	{"XMinioStorageFull", S3_REFUSED, ERR_FAIL, SAY_SPACE},
 	{"EntityTooLarge", S3_REFUSED, ERR_INPUT, SAY_CODE},
-	{"NotImplemented", S3_REFUSED, ERR_INPUT, SAY_CODE},
+	{NOT_IMPLEMENTED, S3_REFUSED, ERR_FAIL, SAY_CODE},
 };
 
 /* Answers without a body that we know: HEAD has none, and proxies write their own. */
@@ -95,13 +99,15 @@ static struct code by_status(int status, const struct s3_call *c)
 		return (struct code){"", S3_ABSENT, ERR_ABSENT, SAY_CODE};
 	case 412:
 		return (struct code){"", S3_TAKEN, ERR_BUSY, SAY_CODE};
+	case 413: /* said by a proxy, where S3 says EntityTooLarge */
+		return (struct code){"", S3_REFUSED, ERR_INPUT, SAY_CODE};
 	case 429:
 	case 503:
 		return (struct code){"", S3_SLOW, ERR_BUSY, SAY_SLOW};
 	case 507:
 		return (struct code){"", S3_REFUSED, ERR_FAIL, SAY_SPACE};
 	case 501:
-		return (struct code){"", S3_REFUSED, ERR_INPUT, SAY_CODE};
+		return (struct code){NOT_IMPLEMENTED, S3_REFUSED, ERR_FAIL, SAY_CODE};
 	case 408:
 	case 409:
 		return (struct code){"", S3_RETRY, ERR_BUSY, SAY_CODE};
@@ -275,6 +281,7 @@ void s3_classify(const struct s3_place *p, const struct s3_account *a, const str
 		s3_read_error(res->body, res->body_len, &error);
 	struct code found = find_code(error.code, res->status / 100 == 2 ? 500 : res->status, c);
 	out->meaning = found.meaning;
+	out->unknown = strcmp(found.name, NOT_IMPLEMENTED) == 0;
 	memcpy(out->code, error.code, sizeof out->code);
 	say(p, a, c, &found, &error, res, now_ms, &out->err);
 }

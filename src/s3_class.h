@@ -24,6 +24,7 @@ enum s3_meaning {
 struct s3_verdict {
 	enum s3_meaning meaning;
 	bool timeout;   /* S3_RETRY after silence: costs more of the budget */
+	bool unknown;   /* S3_REFUSED because the server does not know how */
 	char code[64];  /* the server's, "" when it gave none */
 	struct err err; /* when not GOOD */
 };

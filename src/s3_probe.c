@@ -81,7 +81,7 @@ static bool refuses(struct probe *b, enum lie lie, bool *out, struct err *e)
 	bool answered = op.res->fault == HTTP_FAULT_NONE && op.res->status < 500;
 	*out = lie == ONLY_NEW ? op.verdict.meaning == S3_TAKEN : !taken && answered;
 	s3_op_release(&op);
-	if (taken || answered || why.kind == ERR_INPUT)
+	if (taken || answered || op.verdict.unknown)
 		return true;
 	*e = why;
 	return false;

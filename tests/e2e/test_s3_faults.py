@@ -75,6 +75,8 @@ ALWAYS = {**{k: ONCE[k] for k in ("reset", "refuse", "drop", "lose", "cut-head",
           "507": lambda: s3fault.answer(507, "InsufficientStorage"),
           "quota": lambda: s3fault.answer(403, "QuotaExceeded"),
           "400": lambda: s3fault.answer(400, "InvalidRequest"),
+          "501": lambda: s3fault.answer(501, "NotImplemented"),
+          "501-bare": lambda: s3fault.answer(501, None),
           "301": lambda: s3fault.answer(301, "PermanentRedirect"),
           "412": lambda: s3fault.answer(412, "PreconditionFailed"),
           "hotel": s3fault.page}
@@ -106,6 +108,25 @@ def test_puts_never_work(make_autos, proxied, proxy, sim, name):
     rule.release()
     lib.expect_case(autos, sim, SMALL, autos.get(SMALL).status)
     crash.check_not_asked_again(asked, crash.fetches(sim), stored)
+    lib.check_invariants(autos, sim)
+
+
+def test_a_server_takes_no_document_of_this_size(make_autos, proxied, proxy, sim):
+    """As nginx says it in front of one: that is about one document, and the rest of the case is stored."""
+    autos = make_autos(sim, store=proxied, **SHORT)
+    large = []
+
+    def is_large(e):
+        large.append(e.target)
+        return e.target == large[0]
+
+    rule = proxy.fault(s3fault.page(413, b"<html>413 Request Entity Too Large</html>"), "PUT", OBJECT, when=is_large)
+    assert autos.get(SMALL).status == 3 and rule.hits == 1
+    [d] = [d for d in autos.manifest(SMALL)["documents"] if d["status"] != "available"]
+    assert d["id"] in large[0] and d["reason"] == "storage", d
+    proxy.calm()
+    autos.run("retry", "-o", autos.out, SMALL, check=0)
+    lib.expect_case(autos, sim, SMALL)
     lib.check_invariants(autos, sim)
 
 

@@ -122,7 +122,8 @@ static const struct {
 	{"InsufficientStorage", 507, S3_REFUSED, ERR_FAIL, SPACE},
 	{"XMinioStorageFull", 507, S3_REFUSED, ERR_FAIL, SPACE},
 	{"EntityTooLarge", 400, S3_REFUSED, ERR_INPUT, SAYS("EntityTooLarge")},
-	{"NotImplemented", 501, S3_REFUSED, ERR_INPUT, SAYS("NotImplemented")},
+	/* of the server, not of what is put: no document may fail by it */
+	{"NotImplemented", 501, S3_REFUSED, ERR_FAIL, SAYS("NotImplemented")},
 
 	/* codes that are not in the table: the status decides, the code is told */
 	{"MalformedXML", 400, S3_REFUSED, ERR_FAIL, SAYS("MalformedXML")},
@@ -203,11 +204,11 @@ static const struct {
 	{409, S3_RETRY, ERR_BUSY, STATUS(409)},
 	{411, S3_REFUSED, ERR_FAIL, STATUS(411)},
 	{412, S3_TAKEN, ERR_BUSY, STATUS(412)},
-	{413, S3_REFUSED, ERR_FAIL, STATUS(413)},
+	{413, S3_REFUSED, ERR_INPUT, STATUS(413)}, /* of what is put: a smaller one may go */
 	{416, S3_REFUSED, ERR_FAIL, STATUS(416)},
 	{429, S3_SLOW, ERR_BUSY, SLOW},
 	{500, S3_RETRY, ERR_BUSY, STATUS(500)},
-	{501, S3_REFUSED, ERR_INPUT, STATUS(501)},
+	{501, S3_REFUSED, ERR_FAIL, STATUS(501)}, /* of the server: nothing else would go */
 	{502, S3_RETRY, ERR_BUSY, STATUS(502)},
 	{503, S3_SLOW, ERR_BUSY, SLOW},
 	{504, S3_RETRY, ERR_BUSY, STATUS(504)},
@@ -234,6 +235,24 @@ static void test_statuses(void **state)
 	is("404", &v, S3_REFUSED, ERR_ABSENT, NO_BUCKET);
 	v = classify("list", "", 404, HTML, "", "");
 	is("404", &v, S3_REFUSED, ERR_ABSENT, NO_BUCKET);
+}
+
+/* What a server does not know is told apart from what it will not. */
+static void test_unknown(void **state)
+{
+	(void)state;
+	assert_true(classify("uploads", "", 501, "", "", "").unknown);
+	assert_true(classify("uploads", "", 501, HTML, "", "").unknown);
+	assert_true(classify("put", "k", 501, "<Error><Code>NotImplemented</Code></Error>", "", "")
+			    .unknown);
+	assert_true(classify("put", "k", 400, "<Error><Code>NotImplemented</Code></Error>", "", "")
+			    .unknown);
+	assert_false(classify("put", "k", 200, "", "", "").unknown);
+	assert_false(classify("put", "k", 403, "", "", "").unknown);
+	assert_false(classify("put", "k", 507, "", "", "").unknown);
+	/* a code goes before its status */
+	assert_false(
+		classify("put", "k", 501, "<Error><Code>SlowDown</Code></Error>", "", "").unknown);
 }
 
 /* ---- 200, and an error ---- */
@@ -472,7 +491,7 @@ int main(void)
 		cmocka_unit_test(test_regions),       cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_skew),          cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_faults),        cmocka_unit_test(test_names),
-		cmocka_unit_test(test_servers_words),
+		cmocka_unit_test(test_servers_words), cmocka_unit_test(test_unknown),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

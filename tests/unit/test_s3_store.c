@@ -51,6 +51,38 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* ---- What a server does not know ---- */
+
+/* The probe's answer number `skip` to a put is that it is not implemented. */
+static void probe_finds(struct room *r, int skip, const char *code, const char *words)
+{
+	struct err e;
+	struct buf b;
+	bucket_no_rules(r->bucket);
+	bucket_rule(
+		r->bucket,
+		(struct bucket_rule){
+			.method = "PUT", .skip = skip, .times = 1, .status = 501, .code = code});
+	if (!r->store->ops->probe(r->store, &e))
+		fail_msg("%s", e.text);
+	buf_init(&b, 1024);
+	r->store->ops->facts(r->store, &b);
+	if (!strstr(buf_str(&b), words))
+		fail_msg("%s", buf_str(&b));
+	buf_release(&b);
+}
+
+static void test_not_implemented(void **state)
+{
+	struct room *r = *state;
+	static const char *const codes[] = {"NotImplemented", NULL};
+	for (size_t i = 0; i < 2; i++) {
+		probe_finds(r, 9, NULL, "conditional writes yes, MD5 checked yes, SHA-256 checked");
+		probe_finds(r, 1, codes[i], "conditional writes no, MD5 checked yes");
+		probe_finds(r, 2, codes[i], "conditional writes yes, MD5 checked no");
+	}
+}
+
 /* ---- Erasing ---- */
 
 static void list_says(struct room *r, char *contents)
@@ -153,9 +185,8 @@ static void test_erase_long_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_erase),
-		TEST(test_erase_foreign_key),
-		TEST(test_erase_long_page),
+		TEST(test_not_implemented),   TEST(test_erase),
+		TEST(test_erase_foreign_key), TEST(test_erase_long_page),
 		TEST(test_erase_long_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
