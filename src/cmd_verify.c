@@ -30,7 +30,8 @@ static bool add(void *arg, const void *data, size_t len, struct err *e)
 	return true;
 }
 
-static bool compare(struct store *s, const struct doc_view *d, struct err *e)
+/* WALK_BAD: the object is missing, or its bytes came and are others. */
+static enum walk_result compare(struct store *s, const struct doc_view *d, struct err *e)
 {
 	struct check c = {.hash = sha256_new()};
 	char hex[65];
@@ -38,26 +39,15 @@ static bool compare(struct store *s, const struct doc_view *d, struct err *e)
 	sha256_end(c.hash, hex);
 	sha256_free(c.hash);
 	if (!ok)
-		return false;
+		return e->kind == ERR_ABSENT ? WALK_BAD : WALK_UNREAD;
 	if (c.size != d->size)
-		return fail(e, ERR_FAIL, "size is %" PRId64 ", the manifest says %" PRId64, c.size,
-			    d->size);
-	if (strcmp(hex, d->sha256) != 0)
-		return fail(e, ERR_FAIL, "SHA-256 is %s, the manifest says %s", hex, d->sha256);
-	return true;
-}
-
-/* True when the object is what the manifest says. What was damaged on the way only is read again
- * before it is called damaged. */
-static bool verify_document(struct store *s, const struct doc_view *d, struct err *e)
-{
-	return compare(s, d, e) || (e->kind == ERR_FAIL && compare(s, d, e));
-}
-
-/* Not to be had now is not damaged. */
-static bool is_unread(const struct walk_found *f)
-{
-	return f->result == WALK_BAD && (f->err.kind == ERR_BUSY || f->err.kind == ERR_DENIED);
+		fail(e, ERR_FAIL, "size is %" PRId64 ", the manifest says %" PRId64, c.size,
+		     d->size);
+	else if (strcmp(hex, d->sha256) != 0)
+		fail(e, ERR_FAIL, "SHA-256 is %s, the manifest says %s", hex, d->sha256);
+	else
+		return WALK_GOOD;
+	return WALK_BAD;
 }
 
 /* What all cases share. */
@@ -66,11 +56,20 @@ struct verify {
 	int status;
 };
 
-static bool verify_object(void *arg, const struct case_view *v, const struct doc_view *d,
-			  struct err *e)
+/* What was damaged on the way only is read again before it is called damaged. */
+static enum walk_result verify_object(void *arg, const struct case_view *v,
+				      const struct doc_view *d, struct err *e)
 {
+	struct store *s = ((struct verify *)arg)->store;
 	(void)v;
-	return verify_document(((struct verify *)arg)->store, d, e);
+	enum walk_result found = compare(s, d, e);
+	return found == WALK_BAD && e->kind != ERR_ABSENT ? compare(s, d, e) : found;
+}
+
+/* Whoever does not answer, or refuses, does so for all. */
+static bool is_away(const struct err *e)
+{
+	return e->kind == ERR_BUSY || e->kind == ERR_DENIED;
 }
 
 static bool show_case(void *arg, const struct case_view *v, const struct walk_found *found)
@@ -79,18 +78,19 @@ static bool show_case(void *arg, const struct case_view *v, const struct walk_fo
 	struct cnj n;
 	struct err e;
 	size_t good = 0, bad = 0, unread = 0;
+	bool away = false;
 	if (!cnj_parse(v->number, strlen(v->number), &n, &e)) {
 		all->status = cmd_worse(all->status, cmd_fail(&e, EXIT_TROUBLE));
 		return true;
 	}
 	for (size_t i = 0; i < v->ndocs; i++) {
 		const struct walk_found *f = &found[i];
-		bool away = is_unread(f);
 		good += f->result == WALK_GOOD;
-		bad += f->result == WALK_BAD && !away;
-		if (f->result == WALK_BAD && (!away || unread == 0))
+		bad += f->result == WALK_BAD;
+		if (f->result == WALK_BAD || (f->result == WALK_UNREAD && unread == 0))
 			term_error("%s: document %s: %s", n.masked, v->docs[i].doc_id, f->err.text);
-		unread += away;
+		unread += f->result == WALK_UNREAD;
+		away = away || (f->result == WALK_UNREAD && is_away(&f->err));
 	}
 	term_out("%s  %s  %zu good, %zu bad, %zu not stored", n.masked,
 		 bad      ? "DAMAGED"
@@ -101,7 +101,9 @@ static bool show_case(void *arg, const struct case_view *v, const struct walk_fo
 	all->status = cmd_worse(all->status, unread ? EXIT_TROUBLE
 					     : bad  ? EXIT_PARTIAL
 						    : EXIT_COMPLETE);
-	return !unread; /* the store is away: so it is for the rest */
+	/* A store of which nothing can be read is away for the rest, too. A single object that a
+	 * disk does not give back is not the end. */
+	return !unread || (!away && good + bad > 0);
 }
 
 static bool show_unknown(void *arg, const char *number, const struct err *e)

@@ -110,14 +110,16 @@ static void go_away(struct mover *m, const struct err *why)
 	atomic_store(&m->away, true);
 }
 
-static bool move_object(void *arg, const struct case_view *v, const struct doc_view *d,
-			struct err *e)
+static enum walk_result move_object(void *arg, const struct case_view *v, const struct doc_view *d,
+				    struct err *e)
 {
 	struct mover *m = arg;
 	bool there = false;
 	(void)v;
-	if (atomic_load(&m->away))
-		return fail(e, ERR_BUSY, "not tried");
+	if (atomic_load(&m->away)) {
+		fail(e, ERR_BUSY, "not tried");
+		return WALK_UNREAD;
+	}
 	bool ok = find(m, d, &there, e) && (there || copy(m, d, e) ||
 					    /* damaged on the way only? */
 					    (e->kind == ERR_FAIL && copy(m, d, e)));
@@ -125,7 +127,7 @@ static bool move_object(void *arg, const struct case_view *v, const struct doc_v
 		atomic_fetch_add(there ? &m->there : &m->copied, 1);
 	else if (e->kind == ERR_BUSY || e->kind == ERR_DENIED)
 		go_away(m, e);
-	return ok;
+	return ok ? WALK_GOOD : WALK_BAD;
 }
 
 static bool over(void *arg, const struct case_view *v, const struct walk_found *found)

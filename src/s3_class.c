@@ -21,6 +21,7 @@ enum saying {
 	SAY_TOKEN,   /* session token expired or wrong */
 	SAY_SPACE,   /* no room on the server */
 	SAY_SLOW,
+	SAY_PROXY, /* a proxy wants to know who asks */
 };
 
 struct code {
@@ -58,8 +59,8 @@ static const struct code codes[] = {
 	{"XAmzContentSHA256Mismatch", S3_RETRY, ERR_BUSY, SAY_CODE},
 	{"XAmzContentChecksumMismatch", S3_RETRY, ERR_BUSY, SAY_CODE},
 
-	{"NoSuchBucket", S3_REFUSED, ERR_ABSENT, SAY_BUCKET},
-	{"InvalidBucketName", S3_REFUSED, ERR_ABSENT, SAY_BUCKET},
+	{"NoSuchBucket", S3_REFUSED, ERR_DENIED, SAY_BUCKET},
+	{"InvalidBucketName", S3_REFUSED, ERR_DENIED, SAY_BUCKET},
 	{"InvalidAccessKeyId", S3_REFUSED, ERR_DENIED, SAY_KEY_ID},
 	{"SignatureDoesNotMatch", S3_REFUSED, ERR_DENIED, SAY_SECRET},
 	{"AuthorizationHeaderMalformed", S3_REFUSED, ERR_DENIED, SAY_REGION},
@@ -95,8 +96,10 @@ static struct code by_status(int status, const struct s3_call *c)
 		return (struct code){"", S3_REFUSED, ERR_DENIED, SAY_MAY_NOT};
 	case 404:
 		if (bucket)
-			return (struct code){"", S3_REFUSED, ERR_ABSENT, SAY_BUCKET};
+			return (struct code){"", S3_REFUSED, ERR_DENIED, SAY_BUCKET};
 		return (struct code){"", S3_ABSENT, ERR_ABSENT, SAY_CODE};
+	case 407:
+		return (struct code){"", S3_REFUSED, ERR_DENIED, SAY_PROXY};
 	case 412:
 		return (struct code){"", S3_TAKEN, ERR_BUSY, SAY_CODE};
 	case 413: /* said by a proxy, where S3 says EntityTooLarge */
@@ -231,6 +234,10 @@ static void say(const struct s3_place *p, const struct s3_account *a, const stru
 		return;
 	case SAY_TOKEN:
 		fail(e, found->kind, "the session token is wrong or has expired");
+		return;
+	case SAY_PROXY:
+		fail(e, found->kind, "the proxy on the way to %s asks for credentials (HTTP 407)",
+		     p->host);
 		return;
 	case SAY_SPACE:
 		fail(e, found->kind, "the S3 server has no space left for bucket '%s'", p->bucket);

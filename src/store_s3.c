@@ -46,17 +46,25 @@ struct store_s3 {
 
 /* ---- Facts ---- */
 
-static bool recall(struct store_s3 *s)
+/* What is remembered, however long ago it was found out. */
+static bool read_facts(const struct store_s3 *s, struct s3_facts *f)
 {
 	char *json = NULL;
 	size_t len = 0;
 	struct err ignored;
-	struct s3_facts f = {0};
 	bool ok = sys_read_file(s->probe_file, FACTS_MAX, &json, &len, &ignored) &&
-		  s3_facts_read(json, len, s->probe_place, &f);
-	int64_t age = sys_wall_ms() - f.probed_ms;
+		  s3_facts_read(json, len, s->probe_place, f);
 	xfree(json);
-	if (!ok || age < 0 || age > REMEMBER_MS)
+	return ok;
+}
+
+static bool recall(struct store_s3 *s)
+{
+	struct s3_facts f;
+	if (!read_facts(s, &f))
+		return false;
+	int64_t age = sys_wall_ms() - f.probed_ms;
+	if (age < 0 || age > REMEMBER_MS)
 		return false;
 	s->target.facts = f;
 	return true;
@@ -237,13 +245,31 @@ static void cut_s3(struct store *base)
 
 /* ---- Reading ---- */
 
+/* Without the permission to list, Amazon says 403 of an object that is missing. Facts are of a
+ * server that let this key read, so it says nothing else. */
+static bool is_hidden(struct store_s3 *s, const struct s3_op *op)
+{
+	struct s3_facts f;
+	const char *code = op->verdict.code;
+	if (op->res->status != 403 || (*code && strcmp(code, "AccessDenied") != 0))
+		return false;
+	if (atomic_load(&s->probed))
+		return !s->target.facts.may_list;
+	return read_facts(s, &f) && !f.may_list;
+}
+
+static bool is_missing(struct store_s3 *s, const struct s3_op *op)
+{
+	return op->verdict.meaning == S3_ABSENT || is_hidden(s, op);
+}
+
 static bool read_s3(struct store *base, const char *key, store_sink *sink, void *arg, struct err *e)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
 	struct s3_op op = {.sink = sink, .sink_arg = arg};
 	s3_call_get(&op.call, key, 0, "");
 	bool ok = s3_engine_ask(s->engine, &op, e);
-	if (!ok && op.verdict.meaning == S3_ABSENT)
+	if (!ok && is_missing(s, &op))
 		fail(e, ERR_ABSENT, "object %s is missing", key);
 	s3_op_release(&op);
 	return ok;
@@ -262,7 +288,7 @@ static bool find_s3(struct store *base, const char *key, int64_t *size, char sha
 		*size = op.res->content_length;
 		if (strlen(said) == 64)
 			memcpy(sha256, said, 65);
-	} else if (op.verdict.meaning == S3_ABSENT) {
+	} else if (is_missing(s, &op)) {
 		fail(e, ERR_ABSENT, "object %s is missing", key);
 	}
 	s3_op_release(&op);

@@ -55,8 +55,7 @@ static void *run(void *arg)
 		const struct place *p = &b->places[i];
 		const struct case_view *v = &b->views[p->at];
 		struct walk_found *f = &b->found[p->at][p->doc];
-		bool ok = b->walk->object(b->walk->arg, v, &v->docs[p->doc], &f->err);
-		f->result = ok ? WALK_GOOD : WALK_BAD;
+		f->result = b->walk->object(b->walk->arg, v, &v->docs[p->doc], &f->err);
 	}
 	return NULL;
 }

@@ -12,20 +12,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum walk_result { WALK_NOT_STORED, WALK_GOOD, WALK_BAD };
+enum walk_result {
+	WALK_NOT_STORED,
+	WALK_GOOD,
+	WALK_BAD,
+	WALK_UNREAD, /* the store did not say */
+};
 
 /* What became of each document of a case; same order. */
 struct walk_found {
 	enum walk_result result;
-	struct err err; /* WALK_BAD */
+	struct err err; /* WALK_BAD, WALK_UNREAD */
 };
 
 struct walk {
 	struct db *db;
 	int threads;
-	/* For each document that is available, on any thread: false with *e for WALK_BAD. */
-	bool (*object)(void *arg, const struct case_view *v, const struct doc_view *d,
-		       struct err *e);
+	/* For each document that is available, on any thread; *e when it is not WALK_GOOD. */
+	enum walk_result (*object)(void *arg, const struct case_view *v, const struct doc_view *d,
+				   struct err *e);
 	/* After each case, in order, on the caller's thread; false ends the walk. */
 	bool (*over)(void *arg, const struct case_view *v, const struct walk_found *found);
 	/* A case that is not known here or cannot be read; false ends the walk. May be NULL. */

@@ -535,6 +535,18 @@ def test_verify_finds_damage(autos, damage):
     assert autos.run("verify", "--all").status == 3
 
 
+def test_verify_goes_on_after_an_object_that_cannot_be_read(autos):
+    """As a disk with one bad block has it: nothing is known of that one, and the others are looked at."""
+    autos.get(SMALL, PARTIAL, check=3)
+    victim = autos.manifest(SMALL)["documents"][2]
+    autos.store.remove(victim["object_key"])
+    autos.store.path(victim["object_key"]).mkdir()
+    result = autos.run("verify", "--all")
+    assert result.status == 1 and victim["id"] in one_line(result.err), result
+    assert sorted(result.out.splitlines()) == [f"{SMALL}  NOT READ  5 good, 0 bad, 0 not stored, 1 not read",
+                                               f"{PARTIAL}  ok  6 good, 0 bad, 2 not stored"]
+
+
 @pytest.mark.both
 def test_verify_without_anything(autos):
     assert autos.run("verify", SMALL).status == 4

@@ -387,6 +387,33 @@ def test_verify_reads_in_parallel(make_autos, proxied, proxy, sim):
     assert len(proxy.requests("GET", "/documentos/")) == 80 and 2 <= proxy.parallel <= 32
 
 
+@pytest.mark.parametrize("fault, says", [
+    (lambda: s3fault.answer(404, "NoSuchBucket"), "does not exist"), (lambda: s3fault.answer(407, None), "proxy"),
+    (lambda: s3fault.answer(301, "PermanentRedirect"), "region"), (lambda: s3fault.answer(400, "AuthorizationHeaderMalformed"), "region"),
+    (lambda: s3fault.answer(403, "AccessDenied"), "may not read"), (lambda: s3fault.answer(400, "InvalidRequest"), "InvalidRequest")])
+def test_verify_where_nothing_can_be_read(make_autos, proxied, proxy, sim, fault, says):
+    """Another bucket, proxy or key is no damage, and is said once."""
+    autos = make_autos(sim, store=proxied)
+    autos.get(SMALL, PLAIN[0], check=0)
+    proxy.fault(fault(), "GET", "/documentos/")
+    result = autos.run("verify", "--all")
+    assert result.status == 1 and says in one_line(result.err), result
+    assert re.fullmatch(r"\S+  NOT READ  0 good, 0 bad, 0 not stored, \d+ not read\n", result.out), result
+
+
+def test_verify_without_the_permission_to_list(make_autos, proxied, proxy, sim):
+    """Amazon then answers 403 for what is missing: it is missing, and named."""
+    autos = make_autos(sim, store=proxied)
+    proxy.fault(s3fault.answer(403, "AccessDenied"), "GET", "list-type")
+    autos.get(SMALL, PLAIN[0], check=0)
+    victim = available(autos.manifest(SMALL))[2]
+    proxy.fault(s3fault.answer(403, "AccessDenied"), "GET", victim["object_key"])
+    result = autos.run("verify", "--all")
+    assert result.status == 3 and f"{SMALL}  DAMAGED  5 good, 1 bad, 0 not stored" in result.out, result
+    assert victim["id"] in one_line(result.err) and "is missing" in result.err
+    assert f"{PLAIN[0]}  ok  40 good" in result.out
+
+
 def test_verify_of_a_store_that_is_away(make_autos, proxied, proxy, sim):
     """That is no damage."""
     autos = make_autos(sim, store=proxied)

@@ -307,14 +307,54 @@ static void test_refused_on_the_way(void **state)
 	bucket_close(b);
 }
 
+/* Where listing is not allowed, Amazon does not say that a key is free. */
+static void test_to_bucket_without_lists(void **state)
+{
+	struct room *r = *state;
+	struct bucket *b = bucket_open(r->dir);
+	use(r, b);
+	r->to = "s3://autos/p";
+	bucket_rule(b, (struct bucket_rule){.part = "list-type", .times = 1, .status = 403});
+	bucket_rule(b, (struct bucket_rule){
+			       .method = "HEAD", .part = "processos", .times = ALL, .status = 403});
+	moves(r, ALL, 0, 0);
+	moves(r, 0, ALL, 0);
+	/* and an object that is missing where they come from */
+	char *key = case_key(r->numbers[2], 4), *back = xasprintf("dir:%s/back", r->dir);
+	r->from = r->to;
+	r->to = back;
+	bucket_rule(b,
+		    (struct bucket_rule){
+			    .method = "GET", .part = key, .times = BUCKET_ALWAYS, .status = 403});
+	moves(r, ALL - 1, 0, 1);
+	assert_string_equal(r->failed_key, key);
+	assert_error(&r->why, ERR_ABSENT);
+	bucket_close(b);
+	xfree(back);
+	xfree(key);
+}
+
+/* A name that is mistyped is said once, and not of every document. */
+static void test_from_no_bucket(void **state)
+{
+	struct room *r = *state;
+	struct bucket *b = bucket_open(r->dir);
+	use(r, b);
+	r->from = "s3://utosa/p";
+	cannot(r, ERR_DENIED, "0 copied, 0 already there, then: bucket 'utosa' does not exist");
+	assert_int_equal(r->failures, 0);
+	bucket_close(b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_copied_and_there),   TEST(test_damaged_source),
-		TEST(test_foreign_bytes),      TEST(test_cannot),
-		TEST(test_to_bucket_and_back), TEST(test_refused_on_the_way),
+		TEST(test_copied_and_there),        TEST(test_damaged_source),
+		TEST(test_foreign_bytes),           TEST(test_cannot),
+		TEST(test_to_bucket_and_back),      TEST(test_refused_on_the_way),
+		TEST(test_to_bucket_without_lists), TEST(test_from_no_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,8 +100,9 @@ static const struct {
 	{"XAmzContentChecksumMismatch", 400, S3_RETRY, ERR_BUSY,
 	 SAYS("XAmzContentChecksumMismatch")},
 
-	{"NoSuchBucket", 404, S3_REFUSED, ERR_ABSENT, NO_BUCKET},
-	{"InvalidBucketName", 400, S3_REFUSED, ERR_ABSENT, NO_BUCKET},
+	/* absent is what was asked for, and nobody asks for the bucket */
+	{"NoSuchBucket", 404, S3_REFUSED, ERR_DENIED, NO_BUCKET},
+	{"InvalidBucketName", 400, S3_REFUSED, ERR_DENIED, NO_BUCKET},
 	{"InvalidAccessKeyId", 403, S3_REFUSED, ERR_DENIED,
 	 "access key AKIAEXAMPLE is not known to the S3 server at " HOST},
 	{"SignatureDoesNotMatch", 403, S3_REFUSED, ERR_DENIED,
@@ -174,6 +175,7 @@ static void test_without_message(void **state)
 
 #define STATUS(n) "the S3 server answers HTTP " #n " to head"
 #define SEE "access key AKIAEXAMPLE may not read objects (s3:GetObject) in bucket 'autos'"
+#define PROXY "the proxy on the way to " HOST " asks for credentials (HTTP 407)"
 #define HTML "<html><body>from a proxy</body></html>"
 
 static const struct {
@@ -200,6 +202,7 @@ static const struct {
 	{403, S3_REFUSED, ERR_DENIED, SEE},
 	{404, S3_ABSENT, ERR_ABSENT, STATUS(404)},
 	{405, S3_REFUSED, ERR_FAIL, STATUS(405)},
+	{407, S3_REFUSED, ERR_DENIED, PROXY},
 	{408, S3_RETRY, ERR_BUSY, STATUS(408)},
 	{409, S3_RETRY, ERR_BUSY, STATUS(409)},
 	{411, S3_REFUSED, ERR_FAIL, STATUS(411)},
@@ -232,9 +235,9 @@ static void test_statuses(void **state)
 	}
 	/* without a key it is the bucket that is not there */
 	struct s3_verdict v = classify("bucket", "", 404, "", "", "");
-	is("404", &v, S3_REFUSED, ERR_ABSENT, NO_BUCKET);
+	is("404", &v, S3_REFUSED, ERR_DENIED, NO_BUCKET);
 	v = classify("list", "", 404, HTML, "", "");
-	is("404", &v, S3_REFUSED, ERR_ABSENT, NO_BUCKET);
+	is("404", &v, S3_REFUSED, ERR_DENIED, NO_BUCKET);
 }
 
 /* What a server does not know is told apart from what it will not. */

@@ -83,6 +83,131 @@ static void test_not_implemented(void **state)
 	}
 }
 
+/* ---- Missing, or not to be had ---- */
+
+static bool skip_bytes(void *arg, const void *data, size_t len, struct err *e)
+{
+	(void)arg;
+	(void)data;
+	(void)len;
+	(void)e;
+	return true;
+}
+
+static enum err_kind read_of(struct store *s, struct err *e)
+{
+	*e = (struct err){0};
+	return store_read(s, KEY, skip_bytes, NULL, e) ? ERR_NONE : e->kind;
+}
+
+static enum err_kind find_of(struct store *s, struct err *e)
+{
+	int64_t size;
+	char sha256[65];
+	*e = (struct err){0};
+	return store_find(s, KEY, &size, sha256, e) ? ERR_NONE : e->kind;
+}
+
+/* Every answer about the object is this one. */
+static void answers(struct room *r, int status, const char *code)
+{
+	bucket_no_rules(r->bucket);
+	bucket_rule(r->bucket,
+		    (struct bucket_rule){
+			    .part = FULL, .times = BUCKET_ALWAYS, .status = status, .code = code});
+}
+
+/* The probe finds out whether objects may be listed. */
+static void probe_list(struct room *r, bool may)
+{
+	struct err e;
+	bucket_no_rules(r->bucket);
+	if (!may)
+		bucket_rule(r->bucket, (struct bucket_rule){.part = "list-type",
+							    .times = 1,
+							    .status = 403,
+							    .code = "AccessDenied"});
+	if (!r->store->ops->probe(r->store, &e))
+		fail_msg("%s", e.text);
+}
+
+static void test_missing(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	assert_int_equal(read_of(r->store, &e), ERR_NONE);
+	answers(r, 404, "NoSuchKey");
+	assert_int_equal(read_of(r->store, &e), ERR_ABSENT);
+	assert_string_equal(e.text, "object " KEY " is missing");
+	assert_int_equal(find_of(r->store, &e), ERR_ABSENT);
+	assert_string_equal(e.text, "object " KEY " is missing");
+}
+
+/* A store that is not there, or not for us, misses no object. */
+static void test_refused(void **state)
+{
+	static const struct {
+		int status;
+		const char *code;
+	} rows[] = {
+		{404, "NoSuchBucket"},
+		{403, "AccessDenied"},
+		{403, "SignatureDoesNotMatch"},
+		{301, "PermanentRedirect"},
+		{400, "AuthorizationHeaderMalformed"},
+		{407, NULL},
+		{400, "InvalidRequest"},
+	};
+	struct room *r = *state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct err e;
+		answers(r, rows[i].status, rows[i].code);
+		assert_int_not_equal(read_of(r->store, &e), ERR_ABSENT);
+		assert_error(&e, i < 6 ? ERR_DENIED : ERR_FAIL);
+		assert_null(strstr(e.text, "missing"));
+	}
+}
+
+/* Who may not list is not told that an object is missing: 403 says so. Of a wrong key it does not.
+ */
+static void missing_is_hidden(struct room *r, struct store *s)
+{
+	struct err e;
+	answers(r, 403, "AccessDenied");
+	assert_int_equal(read_of(s, &e), ERR_ABSENT);
+	assert_string_equal(e.text, "object " KEY " is missing");
+	assert_int_equal(find_of(s, &e), ERR_ABSENT);
+	assert_string_equal(e.text, "object " KEY " is missing");
+	answers(r, 403, "SignatureDoesNotMatch");
+	assert_int_equal(read_of(s, &e), ERR_DENIED);
+}
+
+/* What the last probe found out, made a thousand years older. */
+static void age_memory(struct room *r)
+{
+	char *find = xasprintf("sed -i 's/\"probed_ms\": ./\"probed_ms\": /' %s/store-probe-*.json",
+			       r->dir);
+	assert_int_equal(system(find), 0);
+	xfree(find);
+}
+
+static void test_missing_without_lists(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct store *reader = open_store(r, STORE_READ);
+	probe_list(r, false);
+	missing_is_hidden(r, r->store);
+	missing_is_hidden(r, reader);
+	age_memory(r);
+	missing_is_hidden(r, reader);
+	probe_list(r, true);
+	answers(r, 403, "AccessDenied");
+	assert_int_equal(read_of(reader, &e), ERR_DENIED);
+	assert_int_equal(find_of(reader, &e), ERR_DENIED);
+	store_close(reader);
+}
+
 /* ---- Erasing ---- */
 
 static void list_says(struct room *r, char *contents)
@@ -185,9 +310,10 @@ static void test_erase_long_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_not_implemented),   TEST(test_erase),
-		TEST(test_erase_foreign_key), TEST(test_erase_long_page),
-		TEST(test_erase_long_keys),
+		TEST(test_not_implemented), TEST(test_missing),
+		TEST(test_refused),         TEST(test_missing_without_lists),
+		TEST(test_erase),           TEST(test_erase_foreign_key),
+		TEST(test_erase_long_page), TEST(test_erase_long_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
