@@ -20,7 +20,7 @@ enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
 
 /* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
 static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
-		       int64_t before_ms, const struct store_guard *guard, size_t *swept,
+		       int64_t before_ms, const struct store_guard *guard, struct s3_swept *out,
 		       struct err *e)
 {
 	size_t n = strlen(p->prefix);
@@ -36,17 +36,17 @@ static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const stru
 		if (!ok)
 			return false;
 		metric_add(METRIC_store_orphans, 1);
-		++*swept;
+		out->uploads++;
 	}
 	return true;
 }
 
 bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder, int64_t before_ms,
-	      const struct store_guard *guard, size_t *swept, struct err *e)
+	      const struct store_guard *guard, struct s3_swept *out, struct err *e)
 {
 	char *key = xstrdup(""), *upload = xstrdup("");
 	bool ok = true, more = true;
-	*swept = 0;
+	*out = (struct s3_swept){0};
 	while (ok && more) {
 		struct s3_op op = {0};
 		struct s3_list l = {0};
@@ -54,7 +54,8 @@ bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
 		ok = s3_engine_ask(x, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
 		     s3_list_is_below(&l, p->prefix, folder, e) &&
-		     sweep_page(x, p, &l, before_ms, guard, swept, e);
+		     sweep_page(x, p, &l, before_ms, guard, out, e);
+		out->unlisted = !ok && op.verdict.unknown;
 		more = ok && l.truncated && *l.next;
 		xfree(key);
 		xfree(upload);
@@ -65,8 +66,8 @@ bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
 	}
 	xfree(key);
 	xfree(upload);
-	if (*swept)
-		log_info("uploads aborted", "count=%zu", *swept);
+	if (out->uploads)
+		log_info("uploads aborted", "count=%zu", out->uploads);
 	return ok;
 }
 
@@ -100,12 +101,14 @@ static void *run(void *arg)
 	struct s3_sweeper *s = arg;
 	int64_t wait;
 	do {
-		size_t ignored;
+		struct s3_swept swept;
 		struct err e;
 		bool ready = atomic_load(s->ready);
 		wait = ready ? EVERY_MS : NOT_YET_MS;
-		if (ready && !s3_sweep(s->engine, s->place, DOCUMENTS, sys_wall_ms() - s->age_ms,
-				       NULL, &ignored, &e))
+		if (ready &&
+		    !s3_sweep(s->engine, s->place, DOCUMENTS, sys_wall_ms() - s->age_ms, NULL,
+			      &swept, &e) &&
+		    !swept.unlisted)
 			log_warn("uploads not swept", "why=\"%s\"", e.text);
 	} while (rest(s, wait));
 	return NULL;

@@ -10,11 +10,16 @@
 
 #include <stdatomic.h>
 
-/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall);
- * counts them. `guard`: NULL = none. Waits for the server. */
+struct s3_swept {
+	size_t uploads; /* aborted */
+	bool unlisted;  /* the error: the server knows no lists of uploads */
+};
+
+/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall).
+ * `guard`: NULL = none. Waits for the server. */
 [[nodiscard]] bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
-			    int64_t before_ms, const struct store_guard *guard, size_t *swept,
-			    struct err *e);
+			    int64_t before_ms, const struct store_guard *guard,
+			    struct s3_swept *out, struct err *e);
 
 /* A thread that sweeps the documents of a place now and once a day. */
 struct s3_sweeper;

@@ -334,11 +334,22 @@ static bool delete_page(struct store_s3 *s, const struct s3_list *l,
 	return ok;
 }
 
+/* Where uploads cannot be listed, since the server does not know how, none are found again. */
+static bool sweep_folder(struct store_s3 *s, const char *folder, const struct store_guard *guard,
+			 struct err *e)
+{
+	struct s3_swept swept;
+	struct err ignored;
+	if (s3_sweep(s->engine, &s->place, folder, INT64_MAX, guard, &swept, e))
+		return true;
+	return swept.unlisted && find_facts(s, false, true, &ignored) &&
+	       !s->target.facts.may_list_uploads;
+}
+
 static bool erase_s3(struct store *base, const char *folder, const struct store_guard *guard,
 		     struct err *e)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
-	size_t ignored;
 	bool ok = true;
 	for (bool more = true; ok && more;) {
 		struct s3_op op = {0};
@@ -352,7 +363,7 @@ static bool erase_s3(struct store *base, const char *folder, const struct store_
 		s3_list_release(&l);
 		s3_op_release(&op);
 	}
-	return ok && s3_sweep(s->engine, &s->place, folder, INT64_MAX, guard, &ignored, e);
+	return ok && sweep_folder(s, folder, guard, e);
 }
 
 /* ---- Checking ---- */

@@ -305,15 +305,58 @@ static void test_erase_long_keys(void **state)
 	assert_int_equal(bucket_count(r->bucket), 2);
 }
 
+static void lists_of_uploads(struct room *r, int status, const char *code)
+{
+	bucket_no_rules(r->bucket);
+	bucket_rule(r->bucket, (struct bucket_rule){.method = "GET",
+						    .part = "uploads",
+						    .times = BUCKET_ALWAYS,
+						    .status = status,
+						    .code = code});
+}
+
+/* A server that knows no lists of uploads is used without them, also when a case is erased. */
+static void test_erase_without_lists_of_uploads(void **state)
+{
+	static const char *const codes[] = {"NotImplemented", NULL};
+	struct room *r = *state;
+	struct err e = {0};
+	for (size_t i = 0; i < 2; i++) {
+		bucket_has(r->bucket, FULL, "ours", 4);
+		lists_of_uploads(r, 501, codes[i]);
+		if (!r->store->ops->probe(r->store, &e) || !store_erase(r->store, FOLDER, NULL, &e))
+			fail_msg("%s", e.text);
+		assert_int_equal(bucket_count(r->bucket), 1);
+	}
+	/* one that is there and may not be seen is not the same */
+	lists_of_uploads(r, 403, "AccessDenied");
+	assert_true(r->store->ops->probe(r->store, &e));
+	assert_false(store_erase(r->store, FOLDER, NULL, &e));
+	assert_error(&e, ERR_DENIED);
+	assert_says(&e, "may not list uploads (s3:ListBucketMultipartUploads)");
+	/* nor one that was to be had before */
+	bucket_no_rules(r->bucket);
+	assert_true(r->store->ops->probe(r->store, &e));
+	lists_of_uploads(r, 501, "NotImplemented");
+	assert_false(store_erase(r->store, FOLDER, NULL, &e));
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "the S3 server answers NotImplemented to uploads");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_not_implemented), TEST(test_missing),
-		TEST(test_refused),         TEST(test_missing_without_lists),
-		TEST(test_erase),           TEST(test_erase_foreign_key),
-		TEST(test_erase_long_page), TEST(test_erase_long_keys),
+		TEST(test_not_implemented),
+		TEST(test_missing),
+		TEST(test_refused),
+		TEST(test_missing_without_lists),
+		TEST(test_erase),
+		TEST(test_erase_foreign_key),
+		TEST(test_erase_long_page),
+		TEST(test_erase_long_keys),
+		TEST(test_erase_without_lists_of_uploads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,11 +38,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-static bool sweep(struct room *r, const char *folder, int64_t before_ms, size_t *swept,
+static bool sweep(struct room *r, const char *folder, int64_t before_ms, size_t *uploads,
 		  struct err *e)
 {
+	struct s3_swept swept;
 	*e = (struct err){0};
-	return s3_sweep(r->engine, &r->bucket->place, folder, before_ms, NULL, swept, e);
+	bool ok = s3_sweep(r->engine, &r->bucket->place, folder, before_ms, NULL, &swept, e);
+	*uploads = swept.uploads;
+	return ok;
 }
 
 static void sweeps(struct room *r, const char *folder, int64_t before_ms, size_t swept, int left)
