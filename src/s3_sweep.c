@@ -18,6 +18,12 @@
 
 enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
 
+/* One whose age is not known is not old; of a folder that goes altogether it goes, too. */
+static bool is_due(const struct s3_item *u, int64_t before_ms)
+{
+	return before_ms == INT64_MAX || (u->initiated_ms && u->initiated_ms < before_ms);
+}
+
 /* Aborts what is old enough on one page. An upload that is gone meanwhile is fine. */
 static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const struct s3_list *l,
 		       int64_t before_ms, const struct store_guard *guard, struct s3_swept *out,
@@ -26,8 +32,10 @@ static bool sweep_page(struct s3_engine *x, const struct s3_place *p, const stru
 	size_t n = strlen(p->prefix);
 	for (size_t i = 0; i < l->n; i++) {
 		const struct s3_item *u = &l->items[i];
-		if (u->initiated_ms >= before_ms)
+		if (!is_due(u, before_ms))
 			continue;
+		if (!*u->upload_id) /* aborting that may delete the object */
+			return fail(e, ERR_FAIL, "the S3 server lists an upload without its id");
 		struct s3_op op = {0};
 		s3_call_abort(&op.call, u->key + n, u->upload_id);
 		bool ok = (!guard || guard->may(guard->arg, &op.until_ms, e)) &&

@@ -15,7 +15,8 @@ struct s3_swept {
 	bool unlisted;  /* the error: the server knows no lists of uploads */
 };
 
-/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall).
+/* Aborts unfinished uploads below the place's prefix + folder that began before `before_ms` (wall),
+ * INT64_MAX = all, whether they say when or not.
  * `guard`: NULL = none. Waits for the server. */
 [[nodiscard]] bool s3_sweep(struct s3_engine *x, const struct s3_place *p, const char *folder,
 			    int64_t before_ms, const struct store_guard *guard,

@@ -97,6 +97,42 @@ static void test_young(void **state)
 	assert_int_equal(peer_count(&r->bucket->peer, "DELETE", ""), 0);
 }
 
+#define DATELESS(key, id, more)                                                                    \
+	"<Upload><Key>" key "</Key><UploadId>" id "</UploadId>" more "</Upload>"
+
+/* Not to say how old it is, is not to be old; when all of a folder goes, that does not matter. */
+static void test_unknown_age(void **state)
+{
+	static const char *const lists[] = {
+		DATELESS(OURS, "2~id/1=", ""),
+		DATELESS(OURS, "2~id/1=", "<Initiated>yesterday</Initiated>"),
+		DATELESS(OURS, "2~id/1=", "<Initiated></Initiated>"),
+	};
+	struct room *r = *state;
+	bucket_begin(r->bucket, OURS, "x");
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		list_says(r, lists[i]);
+		sweeps(r, "processos/", AFTER, 0, 1);
+	}
+	list_says(r, lists[0]);
+	sweeps(r, "processos/", INT64_MAX, 1, 0);
+}
+
+/* To abort an upload without its id is to delete the object of its key. */
+static void test_without_id(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	size_t n;
+	bucket_has(r->bucket, OURS, "whole", 5);
+	list_says(r, DATELESS(OURS, "", ""));
+	assert_false(sweep(r, "processos/", INT64_MAX, &n, &e));
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "the S3 server lists an upload without its id");
+	assert_int_equal(peer_count(&r->bucket->peer, "DELETE", ""), 0);
+	assert_int_equal(bucket_count(r->bucket), 1);
+}
+
 /* A store without a prefix shares its bucket with whoever else is there. */
 static void test_daily_without_prefix(void **state)
 {
@@ -149,6 +185,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_by_folder),
 		TEST(test_young),
+		TEST(test_unknown_age),
+		TEST(test_without_id),
 		TEST(test_daily_without_prefix),
 		TEST(test_foreign_key),
 	};
