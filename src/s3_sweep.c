@@ -16,7 +16,11 @@
 /* All that a store has in parts; a bucket may be shared with others. */
 #define DOCUMENTS "processos/"
 
-enum { EVERY_MS = 24 * 3600 * 1000, NOT_YET_MS = 1000 };
+enum {
+	EVERY_MS = 24 * 3600 * 1000,
+	NOT_YET_MS = 1000,
+	CUT_EVERY_MS = 100, /* what must end and may have begun just now */
+};
 
 /* One whose age is not known is not old; of a folder that goes altogether it goes, too. */
 static bool is_due(const struct s3_item *u, int64_t before_ms)
@@ -87,10 +91,24 @@ struct s3_sweeper {
 	int64_t age_ms;
 	_Atomic bool *ready;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t end;
-	bool ending;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t end, ended;
+	bool ending, over;
 };
+
+static bool is_ending(struct s3_sweeper *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bool ending = s->ending;
+	pthread_mutex_unlock(&s->lock);
+	return ending;
+}
+
+static bool goes_on(void *arg, int64_t *until_ms, struct err *e)
+{
+	*until_ms = INT64_MAX;
+	return !is_ending(arg) || fail(e, ERR_BUSY, "stopped");
+}
 
 /* Rests; false when it is to end. */
 static bool rest(struct s3_sweeper *s, int64_t ms)
@@ -104,21 +122,30 @@ static bool rest(struct s3_sweeper *s, int64_t ms)
 	return !ending;
 }
 
+static void sweep_all(struct s3_sweeper *s)
+{
+	const struct store_guard guard = {.may = goes_on, .arg = s};
+	struct s3_swept swept;
+	struct err e;
+	bool ok = s3_sweep(s->engine, s->place, DOCUMENTS, sys_wall_ms() - s->age_ms, &guard,
+			   &swept, &e);
+	if (!ok && !swept.unlisted && !is_ending(s))
+		log_warn("uploads not swept", "why=\"%s\"", e.text);
+}
+
 static void *run(void *arg)
 {
 	struct s3_sweeper *s = arg;
-	int64_t wait;
+	bool ready;
 	do {
-		struct s3_swept swept;
-		struct err e;
-		bool ready = atomic_load(s->ready);
-		wait = ready ? EVERY_MS : NOT_YET_MS;
-		if (ready &&
-		    !s3_sweep(s->engine, s->place, DOCUMENTS, sys_wall_ms() - s->age_ms, NULL,
-			      &swept, &e) &&
-		    !swept.unlisted)
-			log_warn("uploads not swept", "why=\"%s\"", e.text);
-	} while (rest(s, wait));
+		ready = atomic_load(s->ready);
+		if (ready && !is_ending(s))
+			sweep_all(s);
+	} while (rest(s, ready ? EVERY_MS : NOT_YET_MS));
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	pthread_cond_signal(&s->ended);
+	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
@@ -129,6 +156,7 @@ struct s3_sweeper *s3_sweeper_start(struct s3_engine *x, const struct s3_place *
 	*s = (struct s3_sweeper){.engine = x, .place = p, .age_ms = age_ms, .ready = ready};
 	pthread_mutex_init(&s->lock, NULL);
 	sys_cond_init(&s->end);
+	sys_cond_init(&s->ended);
 	if (pthread_create(&s->thread, NULL, run, s) != 0)
 		die("cannot start a thread");
 	return s;
@@ -141,10 +169,17 @@ void s3_sweeper_stop(struct s3_sweeper *s)
 	pthread_mutex_lock(&s->lock);
 	s->ending = true;
 	pthread_cond_signal(&s->end);
+	while (!s->over) {
+		pthread_mutex_unlock(&s->lock);
+		s3_engine_cut(s->engine);
+		pthread_mutex_lock(&s->lock);
+		if (!s->over)
+			sys_cond_wait(&s->ended, &s->lock, sys_mono_ms() + CUT_EVERY_MS);
+	}
 	pthread_mutex_unlock(&s->lock);
-	s3_engine_cut(s->engine);
 	pthread_join(s->thread, NULL);
 	pthread_cond_destroy(&s->end);
+	pthread_cond_destroy(&s->ended);
 	pthread_mutex_destroy(&s->lock);
 	xfree(s);
 }

@@ -178,6 +178,34 @@ static void test_foreign_key(void **state)
 	assert_int_equal(peer_count(&r->bucket->peer, "DELETE", ""), 0);
 }
 
+/* ---- The thread ---- */
+
+enum { ROUNDS = 40, LEFT = 8 };
+
+/* Stopped at any moment, it ends, though the server never answers again: what it asks next may be
+ * asked after the others were cut. */
+static void test_stops(void **state)
+{
+	struct room *r = *state;
+	_Atomic bool ready = true;
+	for (int i = 0; i < ROUNDS; i++) {
+		int answered = i % LEFT, before = peer_count(&r->bucket->peer, "DELETE", "");
+		bucket_no_rules(r->bucket);
+		while (bucket_unfinished(r->bucket) < LEFT)
+			bucket_begin(r->bucket, OURS, "x");
+		bucket_rule(r->bucket, (struct bucket_rule){.method = answered ? "DELETE" : "",
+							    .skip = answered,
+							    .times = BUCKET_ALWAYS,
+							    .silent = true});
+		struct s3_sweeper *s = s3_sweeper_start(r->engine, &r->bucket->place, 1, &ready);
+		while (peer_count(&r->bucket->peer, "DELETE", "") < before + answered)
+			usleep(10);
+		s3_sweeper_stop(s);
+		int asked = peer_count(&r->bucket->peer, "DELETE", "") - before;
+		assert_in_range(asked, answered, answered + 1);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -189,6 +217,7 @@ int main(void)
 		TEST(test_without_id),
 		TEST(test_daily_without_prefix),
 		TEST(test_foreign_key),
+		TEST(test_stops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
