@@ -66,8 +66,8 @@ const struct config_row config_table[] = {
 	 "The wait before retry n is a random part of this times 2^n, at most 20s."},
 	{"s3_orphan_age", DURATION, AT(s3_orphan_age), "1d", 0, SECONDS(INT64_C(3650) * 86400),
 	 NULL, "S3",
-	 "Unfinished uploads in parts below the store's prefix that are older are aborted at start "
-	 "and once a day; 0 = never."},
+	 "Unfinished uploads of documents in parts that are older are aborted by autos serve, at "
+	 "start and once a day; 0 = never."},
 
 	{"portal_url", URL, AT(portal_url), "https://portaldeservicos.pdpj.jus.br/api/v2", 0, 0,
 	 "PDPJ_API_BASE_URL", "Portal", "Base address of the portal's API."},
