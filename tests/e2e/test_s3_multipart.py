@@ -261,6 +261,20 @@ def test_orphans_are_swept(make_service, proxied, sim, age, gone):
     assert proxied.read("processos/1/documentos/kept.pdf") == b"x"
 
 
+def test_orphans_of_others_stay(make_service, make_bucket, sim):
+    """Without a prefix the bucket is shared with whoever else has uploads under way."""
+    bucket = make_bucket("")
+    ours, others = "processos/00000013920248260100/documentos/left.pdf", ["backups/of-somebody-else.tar", "processos.pdf"]
+    for key in (ours, *others):
+        begun(bucket, key, b"left behind")
+    age_s = time.monotonic() + 1.1
+    lib.until(lambda: time.monotonic() > age_s, "a second to pass", every=0.1)
+    service = make_service(sim, store=bucket, s3_orphan_age="1s")
+    lib.until(lambda: ours not in [key for key, _ in bucket.uploads()], "the orphan to go")
+    service.stop()
+    assert sorted(key for key, _ in bucket.uploads()) == sorted(others)
+
+
 def test_more_orphans_than_a_page(make_service, bucket, sim):
     keys = {bucket.full(f"processos/00000013920248260100/documentos/left{n}.pdf") for n in range(1050)}
     for key in keys:

@@ -314,6 +314,37 @@ def test_erasing_more_than_a_page_of_keys(make_sim, make_service, bucket):
     assert bucket.everything() == {}
 
 
+def listing(*keys):
+    found = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+    return s3fault.page(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode())
+
+
+def test_erasing_takes_no_word_for_others(make_service, proxied, proxy, sim):
+    """A server that lists another case's object, or more than may be deleted at once."""
+    service = make_service(sim, store=proxied)
+    for n in (SMALL, SAME):
+        service.get(service.path(n))
+        service.finished(n)
+    kept = proxied.keys(f"processos/{lib.digits(SAME)}/")
+    proxy.fault(listing(proxied.full(proxied.keys()[0]), proxied.full(kept[0])), "GET", "list-type", times=1)
+    a = service.call("DELETE", service.path(SMALL), key="admin")
+    assert (a.status, a.problem) == (503, "storage-unavailable"), a
+    assert proxied.keys(f"processos/{lib.digits(SAME)}/") == kept
+    below = proxied.full(f"processos/{lib.digits(SAME)}/documentos/")
+    proxy.fault(listing(*(f"{below}x{i}.pdf" for i in range(1001))), "GET", rf"list-type.*{lib.digits(SAME)}", times=1)
+    assert service.call("DELETE", service.path(SAME), key="admin").status == 200
+    assert proxied.gone(f"processos/{lib.digits(SAME)}/")
+
+
+def test_erasing_where_uploads_cannot_be_listed(make_service, proxied, proxy, sim):
+    proxy.fault(s3fault.answer(501, "NotImplemented"), "GET", r"[?&]uploads")
+    service = make_service(sim, store=proxied)
+    service.get(service.path(SMALL))
+    service.finished(SMALL)
+    assert service.call("DELETE", service.path(SMALL), key="admin").status == 200
+    assert proxied.gone(f"processos/{lib.digits(SMALL)}/") and service.one("SELECT COUNT(*) FROM erasure") == 0
+
+
 def test_erasing_goes_on_after_a_kill(make_sim, make_service, proxied, proxy):
     """The rows are gone, of the objects some or none: the next start erases the rest."""
     sim = make_sim("--cases", 1, "--documents", 12, "--size", 2000)
