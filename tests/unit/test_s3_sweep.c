@@ -182,6 +182,17 @@ static void test_foreign_key(void **state)
 
 enum { ROUNDS = 40, LEFT = 8 };
 
+/* What is asked next meets no cut of before: this has met it. */
+static void settle(struct room *r)
+{
+	struct s3_op op = {0};
+	struct err ignored;
+	s3_call_bucket(&op.call);
+	if (s3_engine_ask(r->engine, &op, &ignored))
+		assert_int_equal(op.verdict.meaning, S3_GOOD);
+	s3_op_release(&op);
+}
+
 /* Stopped at any moment, it ends, though the server never answers again: what it asks next may be
  * asked after the others were cut. */
 static void test_stops(void **state)
@@ -191,6 +202,7 @@ static void test_stops(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		int answered = i % LEFT, before = peer_count(&r->bucket->peer, "DELETE", "");
 		bucket_no_rules(r->bucket);
+		settle(r);
 		while (bucket_unfinished(r->bucket) < LEFT)
 			bucket_begin(r->bucket, OURS, "x");
 		bucket_rule(r->bucket, (struct bucket_rule){.method = answered ? "DELETE" : "",
