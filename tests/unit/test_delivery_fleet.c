@@ -470,7 +470,6 @@ static void test_others_again(void **state)
 
 int main(void)
 {
-#define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
 	const struct CMUnitTest pairs[] = {
 		TEST_PAIR(test_no_end_is_missed),     TEST_PAIR(test_a_limit_for_all),
 		TEST_PAIR(test_one_secret_of_a_kind), TEST_PAIR(test_again_touches_no_target),
@@ -483,5 +482,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_lease_that_nobody_knows_of, setup, teardown),
 	};
 	int failed = database_run(again);
-	return failed + (database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0);
+	return failed + pair_run(pairs);
 }
