@@ -10,9 +10,8 @@ import pytest
 import crash
 import lib
 import s3fault
+from commands import PLAIN, SMALL
 
-PLAIN = [n for n, name, _ in lib.catalogue() if name == "plain"]
-SMALL = lib.number_of("detail-array")
 OBJECT = r"/documentos/"
 
 # Faults that a second try heals. Each gives a new one: some of them remember.
