@@ -61,6 +61,31 @@ static void test_changes(void **state)
 	change_place_release(&at);
 }
 
+/* Whoever did not look for longer than news are kept (a process was frozen) is not told that there
+ * is nothing new. */
+static void test_looked_long_ago(void **state)
+{
+	struct pair *p = *state;
+	struct change_place at = {0};
+	struct db_note *notes;
+	struct err e = {0};
+	size_t n;
+	READS(&at);
+	at.read_ms -= CHANGE_KEPT_MS / 3 - 30000;
+	READS(&at);
+	write_note(p->a->db, "writer", 1, true);
+	assert_true(db_run_once(p->a->db, "DELETE FROM change", &e));
+	at.read_ms -= CHANGE_KEPT_MS / 3 + 1;
+	assert_false(change_read(p->b, &at, "reader", &notes, &n, &e));
+	assert_null(notes);
+	assert_int_equal(n, 0);
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "nothing was read for 100 s");
+	change_place_release(&at);
+	READS(&at);
+	change_place_release(&at);
+}
+
 /* A transaction that began first and is committed last is not missed, and makes nobody hear again
  * what others wrote meanwhile. */
 static void test_late_commit(void **state)
@@ -213,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_PAIR(test_changes),
+		TEST_PAIR(test_looked_long_ago),
 		TEST_PAIR(test_late_commit),
 		TEST_PAIR(test_a_part_of_a_transaction),
 		TEST_PAIR(test_a_place_of_another_connection),
