@@ -113,7 +113,9 @@ static void test_erase(void **state)
 		assert_int_equal(rows.rows, 0);
 		db_rows_release(&rows);
 	}
-	/* Until its objects are gone the number cannot be asked for. */
+	/* Until its objects are gone the number cannot be asked for, nor is it unknown. */
+	assert_false(STEP(r->db, job_erase(r->db, NUMBER, 9001, &e)));
+	assert_error(&e, ERR_BUSY);
 	assert_true(job_erasures(r->db, &rows, &e));
 	assert_int_equal(rows.rows, 1);
 	assert_string_equal(db_text(&rows, 0, 0), NUMBER);
