@@ -8,6 +8,8 @@
 #include "pair.h"
 
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 
 /* So many dead rows in the table `secret`, told to the statistics. */
 static void bloat(struct pair *p, int rows)
@@ -66,6 +68,52 @@ static void test_health(void **state)
 	assert_string_equal(h.kind, "session");
 	assert_non_null(strstr(h.holder, "session autos"));
 	db_close(holder);
+}
+
+static void *vacuum_slowly(void *arg)
+{
+	struct db *db = arg;
+	struct err e;
+	bool ok = db_run_once(db, "SET vacuum_cost_delay = 100", &e) &&
+		  db_run_once(db, "SET vacuum_cost_limit = 1", &e);
+	assert_true(ok && !db_run_once(db, "VACUUM secret", &e)); /* it is cancelled */
+	return NULL;
+}
+
+/* The server does not count what a vacuum sees: it keeps no dead row (PostgreSQL, procarray.c,
+ * PROC_IN_VACUUM). */
+static void test_vacuum_keeps_nothing(void **state)
+{
+	struct pair *p = *state;
+	struct err e;
+	struct fleet_health h;
+	pthread_t thread;
+	struct db *slow = db_open(p->a->url, DB_WRITE, &e);
+	assert_non_null(slow);
+	int64_t pid = database_int(slow, "SELECT pg_backend_pid()");
+	char running[200], cancel[60], name[40];
+	snprintf(running, sizeof running,
+		 "SELECT COUNT(*) FROM pg_stat_activity a JOIN pg_stat_progress_vacuum v"
+		 " USING (pid) WHERE pid = %lld AND a.backend_xmin IS NOT NULL",
+		 (long long)pid);
+	snprintf(cancel, sizeof cancel, "SELECT pg_cancel_backend(%lld)", (long long)pid);
+	snprintf(name, sizeof name, "pid %lld)", (long long)pid);
+	bloat(p, 3000);
+	assert_int_equal(pthread_create(&thread, NULL, vacuum_slowly, slow), 0);
+	while (database_int(p->b, running) == 0)
+		sched_yield();
+	bool named = false, ok = true;
+	for (int i = 0; i < 20; i++) {
+		ok = ok && fleet_health(p->b, &h, &e);
+		named = named || strstr(h.holder, name);
+	}
+	int64_t still = database_int(p->b, running);
+	assert_true(db_run_once(p->b, cancel, &e));
+	pthread_join(thread, NULL);
+	assert_int_equal(still, 1);
+	assert_true(ok);
+	assert_false(named);
+	db_close(slow);
 }
 
 /* A session of another database holds up none of our rows. */
@@ -208,9 +256,10 @@ static void test_vacuum_stops(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST_PAIR(test_health),           TEST_PAIR(test_other_database),
-		TEST_PAIR(test_prepared),         cmocka_unit_test(test_watch),
-		TEST_PAIR(test_vacuum_of_no_use), TEST_PAIR(test_vacuum_stops),
+		TEST_PAIR(test_vacuum_keeps_nothing), TEST_PAIR(test_health),
+		TEST_PAIR(test_other_database),       TEST_PAIR(test_prepared),
+		cmocka_unit_test(test_watch),         TEST_PAIR(test_vacuum_of_no_use),
+		TEST_PAIR(test_vacuum_stops),
 	};
 	return pair_run(tests);
 }
