@@ -101,18 +101,21 @@ static bool record_state(struct db *db, const struct delivery_turn *t, struct de
 	return ok;
 }
 
-/* Our own fault: it waits, and was no attempt. */
-static bool postpone(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
-		     bool *mine, struct err *e)
+/* It was never sent: it waits, or is withdrawn, and that was no attempt. */
+static bool record_unmade(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			  bool *mine, struct err *e)
 {
+	const struct webhook_verdict *v = &x->verdict;
 	struct db_rows r;
-	x->next_ms = t->now_ms + x->verdict.wait_ms;
+	bool again = v->fate == WEBHOOK_AGAIN;
+	x->next_ms = again ? t->now_ms + v->wait_ms : 0;
 	bool ok = db_exec(db, &r, e,
-			  "UPDATE delivery SET state = 'pending', next_ms = $1, class = $2,"
-			  " error = $3, owner = '', lease_until_ms = 0"
-			  " WHERE id = $4 AND epoch = $5 AND state = 'delivering'",
-			  db_i(x->next_ms), db_s(webhook_class_name(x->verdict.class)),
-			  db_s(x->verdict.error), db_i(x->lease->id), db_i(x->lease->epoch));
+			  "UPDATE delivery SET state = $1, next_ms = $2, class = $3, error = $4,"
+			  " owner = '', lease_until_ms = 0, ended_ms = $5"
+			  " WHERE id = $6 AND epoch = $7 AND state = 'delivering'",
+			  db_s(state_of(v->fate)), db_i(x->next_ms),
+			  db_s(webhook_class_name(v->class)), db_s(v->error),
+			  db_i(again ? 0 : t->now_ms), db_i(x->lease->id), db_i(x->lease->epoch));
 	*mine = ok && r.changed == 1;
 	db_rows_release(&r);
 	return ok;
@@ -138,11 +141,11 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 	x->stale = x->paused = false;
 	bool local = !x->unsent && x->verdict.class == WEBHOOK_LOCAL;
 	if (!(x->unsent ? hand_back(db, x, &mine, e)
-	      : local   ? postpone(db, t, x, &mine, e)
+	      : local   ? record_unmade(db, t, x, &mine, e)
 			: record_state(db, t, x, &mine, e)))
 		return false;
 	x->stale = !mine;
-	if (!mine || x->unsent || local)
+	if (!mine || x->unsent)
 		return true;
 	if (x->verdict.fate == WEBHOOK_DELIVERED &&
 	    !db_exec(db, NULL, e,
@@ -152,7 +155,7 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 		return false;
 	if (x->verdict.fate != WEBHOOK_AGAIN)
 		db_note(db, (struct db_note){NOTE_SENT, l->process_id, l->job_id});
-	return record_attempt(db, x, e) && record_target(db, t, x, e);
+	return local || (record_attempt(db, x, e) && record_target(db, t, x, e));
 }
 
 /* ---- What is new ---- */
