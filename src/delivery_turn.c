@@ -23,31 +23,39 @@ static int64_t pause_of(const struct delivery_limits *l, int64_t failures)
 	return ms < l->pause_max_ms ? ms : l->pause_max_ms;
 }
 
+/* What fails while its target is paused was under way before, and says nothing new. */
+static bool record_failure(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			   struct err *e)
+{
+	const struct delivery_limits *l = t->limits;
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE webhook_target SET proven = 0, failures = failures + 1"
+			  " WHERE id = $1 AND (failures < $2 OR paused_until_ms <= $3)"
+			  " RETURNING failures",
+			  db_i(x->lease->target_id), db_i(l->pause_after), db_i(t->now_ms));
+	bool counts = ok && r.rows;
+	int64_t failures = counts ? db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	x->paused = !counts || failures >= l->pause_after;
+	return ok &&
+	       (!counts || !x->paused ||
+		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
+			db_i(t->now_ms + pause_of(l, failures)), db_i(x->lease->target_id)));
+}
+
 static bool record_target(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
 			  struct err *e)
 {
 	const struct webhook_verdict *v = &x->verdict;
-	struct db_rows r;
 	if (v->class == WEBHOOK_BLOCKED)
 		return true;
-	if (!v->target_failed)
-		return db_exec(
-			db, NULL, e,
-			"UPDATE webhook_target SET proven = 1, failures = 0,"
-			" paused_until_ms = 0 WHERE id = $1 AND (proven = 0 OR failures > 0)",
-			db_i(x->lease->target_id));
-	bool ok = db_exec(db, &r, e,
-			  "UPDATE webhook_target SET proven = 0, failures = failures + 1"
-			  " WHERE id = $1 RETURNING failures",
-			  db_i(x->lease->target_id));
-	int64_t failures = ok && r.rows ? db_int(&r, 0, 0) : 0;
-	db_rows_release(&r);
-	x->paused = failures >= t->limits->pause_after;
-	return ok &&
-	       (!x->paused ||
-		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
-			db_i(t->now_ms + pause_of(t->limits, failures)),
-			db_i(x->lease->target_id)));
+	if (v->target_failed)
+		return record_failure(db, t, x, e);
+	return db_exec(db, NULL, e,
+		       "UPDATE webhook_target SET proven = 1, failures = 0, paused_until_ms = 0"
+		       " WHERE id = $1 AND (proven = 0 OR failures > 0)",
+		       db_i(x->lease->target_id));
 }
 
 static bool record_attempt(struct db *db, const struct delivery_result *x, struct err *e)

@@ -43,4 +43,31 @@ static inline void release(struct turn *x)
 	x->t.nleases = 0;
 }
 
+/* A turn of one owner, in a transaction of its own. */
+static inline void turn(struct db *db, struct turn *x, const char *owner, int64_t now,
+			struct delivery_result *results, size_t n)
+{
+	struct err e = {0};
+	prepare(x, owner, now);
+	x->t.results = results;
+	x->t.nresults = n;
+	if (!STEP(db, delivery_turn(db, &x->t, &e)))
+		fail_msg("%s", e.text);
+}
+
+/* What became of a lease of the turn before. */
+static inline struct delivery_result result(const struct delivery_lease *l,
+					    enum webhook_class class, enum webhook_fate fate,
+					    bool target_failed)
+{
+	return (struct delivery_result){.lease = l,
+					.verdict = {.class = class,
+						    .fate = fate,
+						    .target_failed = target_failed,
+						    .wait_ms = fate == WEBHOOK_AGAIN ? 100 : 0},
+					.at_ms = 1,
+					.address = "192.0.2.1 443",
+					.answer = ""};
+}
+
 #endif

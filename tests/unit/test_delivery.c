@@ -7,31 +7,6 @@
 
 #define URL "https://hooks.example.org/a"
 
-/* A turn of one owner, in a transaction of its own. */
-static void turn(struct db *db, struct turn *x, const char *owner, int64_t now,
-		 struct delivery_result *results, size_t n)
-{
-	struct err e = {0};
-	prepare(x, owner, now);
-	x->t.results = results;
-	x->t.nresults = n;
-	if (!STEP(db, delivery_turn(db, &x->t, &e)))
-		fail_msg("%s", e.text);
-}
-
-static struct delivery_result result(const struct delivery_lease *l, enum webhook_class class,
-				     enum webhook_fate fate, bool target_failed)
-{
-	return (struct delivery_result){.lease = l,
-					.verdict = {.class = class,
-						    .fate = fate,
-						    .target_failed = target_failed,
-						    .wait_ms = fate == WEBHOOK_AGAIN ? 100 : 0},
-					.at_ms = 1,
-					.address = "192.0.2.1 443",
-					.answer = ""};
-}
-
 /* A job with webhooks that ends. */
 static struct job_ticket ended(struct db *db, const char *number, const char *const urls[],
 			       int64_t user_id)
