@@ -115,8 +115,9 @@ struct delivery_turn {
 
 /*
  * Gives up what waits for a paused target since before given_up_ms, and deletes what was over
- * before kept_ms; some hundred rows a call. `n` is the number of rows. Several processes may do so
- * at once: each takes what no other one has.
+ * before kept_ms; some hundred rows a call. `n` is the number of rows. Makes targets due whose
+ * leases are gone without a result. Several processes may do so at once: each takes what no other
+ * one has.
  */
 [[nodiscard]] bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms,
 				  int64_t now_ms, size_t *n, struct err *e);

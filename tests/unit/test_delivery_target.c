@@ -1,5 +1,6 @@
 /*
- * What a target does to the messages of others, and to its own: failures that come together.
+ * What a target does to the messages of others, and to its own: failures that come together, leases
+ * that vanish.
  */
 #include "deliveries.h"
 
@@ -68,10 +69,70 @@ static void test_failures_together(void **state)
 	release(&x);
 }
 
+/* Two of user 7 are under way, which is all that an unproven target may have; one of 8 waits. */
+static void fill_target(struct room *r, struct turn *x)
+{
+	queue(r->db, NUMBER, "hooks.example.org", 2, 7);
+	queue(r->db, OTHER, "hooks.example.org", 1, 8);
+	turn(r->db, x, "dies", 3000, NULL, 0);
+	assert_int_equal(x->t.nleases, 2);
+	assert_int_equal(x->leases[0].user_id + x->leases[1].user_id, 14);
+	assert_true(TARGET(r->db, "due_ms") == DELIVERY_NEVER);
+}
+
+/* Once a minute; gives when the target is due then. */
+static int64_t due_after_sweep(struct room *r, int64_t now)
+{
+	struct err e = {0};
+	size_t n;
+	if (!STEP(r->db, delivery_sweep(r->db, 1, 1, now, &n, &e)))
+		fail_msg("%s", e.text);
+	return TARGET(r->db, "due_ms");
+}
+
+/* Whoever held the leases has gone, and nobody tells what became of them. */
+static void check_freed(struct room *r)
+{
+	struct turn x;
+	turn(r->db, &x, "lives", 4000, NULL, 0);
+	assert_int_equal(x.t.nleases, 0);
+	assert_int_equal(due_after_sweep(r, 5000), 5000);
+	turn(r->db, &x, "lives", 5000, NULL, 0);
+	assert_int_equal(x.t.nleases, 1);
+	assert_int_equal(x.leases[0].user_id, 8);
+	release(&x);
+	assert_true(due_after_sweep(r, 6000) == DELIVERY_NEVER); /* nothing waits */
+}
+
+static void test_user_goes(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct turn x;
+	fill_target(r, &x);
+	assert_true(due_after_sweep(r, 3050) == DELIVERY_NEVER); /* it has its leases */
+	assert_true(STEP(r->db, delivery_forget_user(r->db, 7, 3100, &e)));
+	release(&x);
+	check_freed(r);
+}
+
+static void test_case_goes(void **state)
+{
+	struct room *r = *state;
+	struct err e;
+	struct turn x;
+	fill_target(r, &x);
+	assert_true(STEP(r->db, job_erase(r->db, NUMBER, 3100, &e)));
+	release(&x);
+	check_freed(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_failures_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_user_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_case_goes, setup, teardown),
 	};
 	return database_run(tests);
 }
