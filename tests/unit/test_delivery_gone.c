@@ -4,11 +4,8 @@
  */
 #include "access.h"
 #include "delivery.h"
-#include "dispatch.h"
 #include "hook.h"
-#include "jobs.h"
-
-#include <poll.h>
+#include "sender.h"
 
 /* ---- What happened before ---- */
 
@@ -58,41 +55,7 @@ static void send_again(struct db *db, const char *what)
 	xfree(tail);
 }
 
-/* ---- Sending ---- */
-
-/* Until every delivery has left its first state, or was put off; nobody else writes meanwhile. */
-static void send_all(struct room *r)
-{
-	struct err e = {0};
-	struct config c;
-	char *objects = xasprintf("dir:%s/objects", r->dir);
-	db_close(r->db);
-	config_init(&c);
-	assert_true(config_set(&c, "database_url", r->url, CONFIG_COMMAND_LINE, &e));
-	assert_true(config_set(&c, "environment", "development", CONFIG_COMMAND_LINE, &e));
-	struct ledger *l = ledger_open(r->url, &e);
-	struct store *s = store_open(&c, objects, STORE_WRITE, &e);
-	assert_non_null(l);
-	assert_non_null(s);
-	struct dispatch *d = dispatch_start(
-		&(struct dispatch_options){
-			.config = &c, .ledger = l, .store = s, .base_url = "http://127.0.0.1"},
-		&e);
-	if (!d)
-		fail_msg("%s", e.text);
-	struct db *look = db_open(r->url, DB_READ, &e);
-	while (database_int(look, "SELECT COUNT(*) FROM delivery WHERE class = ''") > 0)
-		poll(NULL, 0, 5);
-	db_close(look);
-	dispatch_stop(d);
-	dispatch_free(d);
-	store_close(s);
-	ledger_close(l);
-	config_release(&c);
-	xfree(objects);
-	r->db = db_open(r->url, DB_WRITE, &e);
-	assert_non_null(r->db);
-}
+/* ---- What became of it ---- */
 
 static void assert_fate(struct db *db, const char *what, const char *state, const char *error,
 			int64_t attempts)
@@ -121,6 +84,7 @@ static void test_gone(void **state)
 	struct room *r = *state;
 	struct err e;
 	struct hook h;
+	struct sender s;
 	hook_open(&h, (const int[]){200, 0}, "");
 	int64_t stays = user(r->db, "stays"), goes = user(r->db, "goes"),
 		rests = user(r->db, "rests");
@@ -136,7 +100,10 @@ static void test_gone(void **state)
 	assert_true(STEP(r->db, access_change_user(r->db, rests, &c, 2500, &e)));
 	send_again(r->db, "goes");
 	send_again(r->db, "rests");
-	send_all(r);
+	sender_start(&s, r, (const char *const[]){"environment", "development", NULL});
+	sender_until_none(&s,
+			  "SELECT COUNT(*) FROM delivery WHERE class = ''"); /* put off, or over */
+	sender_stop(&s, r);
 	assert_fate(r->db, "stays", "delivered", "", 1);
 	assert_fate(r->db, "nobody", "delivered", "", 1);
 	assert_fate(r->db, "goes", "cancelled", NOBODY, 0);

@@ -1,6 +1,6 @@
 /*
  * What a target does to the messages of others, and to its own: failures that come together, leases
- * that vanish.
+ * that vanish, a long queue that it is slow to take.
  */
 #include "deliveries.h"
 
@@ -127,12 +127,101 @@ static void test_case_goes(void **state)
 	check_freed(r);
 }
 
+/* A turn of a process with 32 places for targets that answered, of which so many are left. */
+static void turn_with(struct room *r, struct turn *x, size_t left, struct delivery_result *results,
+		      size_t n)
+{
+	struct err e = {0};
+	prepare(x, "me", 3000);
+	x->t.room_proven = left;
+	x->t.room_kept = 16;
+	x->t.results = results;
+	x->t.nresults = n;
+	if (!STEP(r->db, delivery_turn(r->db, &x->t, &e)))
+		fail_msg("%s", e.text);
+}
+
+/* Six that answer slowly have 60 messages: half of the places stays, but for the two of each that
+ * are under way, and nobody looks at them all the time. */
+static void test_slow_targets(void **state)
+{
+	struct room *r = *state;
+	static const char *const numbers[] = {NUMBER,
+					      OTHER,
+					      "00000029120258260562",
+					      "00000011920258260001",
+					      "00000012020258260002",
+					      "00000012120258260003"};
+	struct turn x, y, z;
+	for (size_t i = 0; i < 6; i++) {
+		char host[32];
+		snprintf(host, sizeof host, "slow-%zu.example.org", i);
+		queue(r->db, numbers[i], host, 10, 7);
+	}
+	prove(r->db);
+	turn_with(r, &x, 32, NULL, 0);
+	assert_int_equal(x.t.nleases, 4 * 4 + 2 * 2);
+	assert_true(x.t.due_ms == DELIVERY_NEVER);
+	turn_with(r, &y, 12, NULL, 0);
+	assert_int_equal(y.t.nleases, 0);
+	assert_true(y.t.due_ms == DELIVERY_NEVER);
+
+	/* Somebody else has a place at once. */
+	queue(r->db, "00000012220258260004", "quick.example.org", 1, 8);
+	prove(r->db);
+	turn_with(r, &y, 12, NULL, 0);
+	assert_int_equal(y.t.nleases, 1);
+	assert_int_equal(y.leases[0].user_id, 8);
+	release(&y);
+
+	/* What comes back to a slow one that has more than is under way makes room, for others. */
+	struct delivery_result done[3];
+	for (size_t i = 0; i < 3; i++)
+		done[i] = result(&x.leases[i], WEBHOOK_OK, WEBHOOK_DELIVERED, false);
+	turn_with(r, &y, 13, done, 1);
+	assert_int_equal(y.t.nleases, 0);
+	assert_true(y.t.due_ms == DELIVERY_NEVER);
+	turn_with(r, &y, 15, &done[1], 2);
+	assert_int_equal(y.t.nleases, 1); /* two are under way again */
+	assert_int_equal(y.leases[0].target_id, x.leases[0].target_id);
+
+	/* With places to spare it has the next ones at hand again. */
+	struct delivery_result last = result(&x.leases[3], WEBHOOK_OK, WEBHOOK_DELIVERED, false);
+	turn_with(r, &z, 30, &last, 1);
+	assert_int_equal(z.t.nleases, 3);
+	release(&z);
+	release(&y);
+	release(&x);
+}
+
+/* What is due and has no place is no reason to look again. */
+static void test_no_room_for_a_kind(void **state)
+{
+	struct room *r = *state;
+	struct turn x;
+	queue(r->db, NUMBER, "quick.example.org", 4, 7);
+	prove(r->db);
+	turn_with(r, &x, 0, NULL, 0);
+	assert_int_equal(x.t.nleases, 0);
+	assert_true(x.t.due_ms == DELIVERY_NEVER);
+	queue(r->db, OTHER, "unproven.example.org", 4, 7);
+	turn_with(r, &x, 0, NULL, 0);
+	assert_int_equal(x.t.nleases, 2);
+	assert_true(x.t.due_ms == DELIVERY_NEVER);
+	release(&x);
+	turn_with(r, &x, 1, NULL, 0);
+	assert_int_equal(x.t.nleases, 1);
+	release(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_failures_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_user_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_case_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_targets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room_for_a_kind, setup, teardown),
 	};
 	return database_run(tests);
 }
