@@ -116,10 +116,10 @@ struct delivery_turn {
 [[nodiscard]] bool delivery_release_all(struct db *db, int64_t now_ms, struct err *e);
 
 /*
- * Gives up what waits for a paused target since before given_up_ms, and deletes what was over
- * before kept_ms; some hundred rows a call. `n` is the number of rows. Makes targets due whose
- * leases are gone without a result. Several processes may do so at once: each takes what no other
- * one has.
+ * Gives up what waits for a paused target since before given_up_ms, deletes what was over before
+ * kept_ms, and brings forward what waits for its first try since a time that is still to come; some
+ * hundred rows a call, `n` is their number. Makes targets due whose leases are gone without a
+ * result. Several processes may do so at once: each takes what no other one has.
  */
 [[nodiscard]] bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms,
 				  int64_t now_ms, size_t *n, struct err *e);

@@ -1,6 +1,6 @@
 /*
  * What a target does to the messages of others, and to its own: failures that come together, leases
- * that vanish, a long queue that it is slow to take.
+ * that vanish, a long queue that it is slow to take. And a clock that is put back.
  */
 #include "deliveries.h"
 
@@ -214,6 +214,30 @@ static void test_no_room_for_a_kind(void **state)
 	release(&x);
 }
 
+/* What was made before the clock was put back does not wait until it is that time again; the wait
+ * for another try is left as it is. */
+static void test_clock_put_back(void **state)
+{
+	struct room *r = *state;
+	struct turn x, y;
+	queue(r->db, NUMBER, "hooks.example.org", 1, 7);
+	turn(r->db, &x, "me", 2500, NULL, 0);
+	assert_int_equal(x.t.nleases, 1);
+	struct delivery_result bad = result(&x.leases[0], WEBHOOK_HTTP, WEBHOOK_AGAIN, false);
+	turn(r->db, &y, "me", 2600, &bad, 1); /* again at 2700 */
+	release(&x);
+	queue(r->db, OTHER, "others.example.org", 1, 8);
+	turn(r->db, &x, "me", 1400, NULL, 0);
+	assert_int_equal(x.t.nleases, 0);
+	due_after_sweep(r, 1500);
+	turn(r->db, &x, "me", 1500, NULL, 0);
+	assert_int_equal(x.t.nleases, 1);
+	assert_int_equal(x.leases[0].user_id, 8);
+	assert_int_equal(x.leases[0].round_ms, 1500);
+	assert_int_equal(x.t.due_ms, 2700);
+	release(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_case_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_targets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room_for_a_kind, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clock_put_back, setup, teardown),
 	};
 	return database_run(tests);
 }
