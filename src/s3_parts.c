@@ -21,11 +21,17 @@ enum { PARTS_MAX = 10000, XML_MAX = 2 << 20 };
 
 /* ---- Life ---- */
 
-void s3_parts_prepare(struct s3_upload *u)
+int64_t s3_parts_length(const struct s3_upload *u)
 {
 	int64_t size = u->put->body->size, part = u->target->config->s3_part_size;
 	while ((size + part - 1) / part > PARTS_MAX)
 		part *= 2;
+	return part;
+}
+
+void s3_parts_prepare(struct s3_upload *u)
+{
+	int64_t size = u->put->body->size, part = s3_parts_length(u);
 	u->part_size = part;
 	u->nparts = (size_t)((size + part - 1) / part);
 	u->parts = xcalloc(u->nparts, sizeof *u->parts);

@@ -28,6 +28,15 @@ struct s3_slot {
 	struct s3_op op;
 };
 
+/* An object at the key that is as long as our body, on its way to be known (s3_proof.c). */
+struct s3_proof {
+	struct md5 *md5;       /* owned, NULL = none; of our bytes, or of their parts' MD5s */
+	struct sha256 *sha256; /* owned, NULL = none; of what is read back */
+	int64_t at;            /* bytes that went into it */
+	bool in_parts;
+	char etag[64]; /* as the server says it, without quotes */
+};
+
 struct s3_upload {
 	struct s3_target *target;
 	struct put *put;                       /* borrowed until it is finished */
@@ -38,6 +47,7 @@ struct s3_upload {
 	bool renamed;  /* its key was taken by other bytes */
 	bool ours;     /* the object at the key is the one that this upload completed ... */
 	char etag[64]; /* ... with this ETag */
+	struct s3_proof proof;
 
 	/* in parts */
 	char *id;      /* owned; of the multipart upload */
@@ -64,13 +74,25 @@ void s3_parts_find_others(struct s3_upload *u);
 
 /* ---- s3_parts.c ---- */
 
+int64_t s3_parts_length(const struct s3_upload *u); /* of all parts but the last */
 void s3_parts_prepare(struct s3_upload *u); /* as many parts as the body needs, none known */
 void s3_parts_send(struct s3_upload *u);    /* what is not there; then the upload is completed */
 void s3_parts_end(struct s3_upload *u);     /* it is complete: strays go, then it is over */
 void s3_parts_give_up(struct s3_upload *u); /* for the reason u->failed; no part is in flight */
 void s3_parts_release(struct s3_upload *u);
 
+/* ---- s3_proof.c ---- */
+
+/* Finds out whether the object at the key, which is as long as our body and has this ETag, has our
+ * bytes: s3_upload_known is called, on_absent when it is gone meanwhile, or the upload ends. */
+void s3_proof_begin(struct s3_upload *u, const char *said);
+void s3_proof_release(struct s3_upload *u);
+
 /* ---- s3_upload.c ---- */
+
+/* Adds a range of the body to hashes; s may be NULL. */
+[[nodiscard]] bool s3_upload_add(const struct spool *body, int64_t from, int64_t len, struct md5 *m,
+				 struct sha256 *s, struct err *e);
 
 /* MD5, and SHA-256 unless NULL, of a range of the body. */
 [[nodiscard]] bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len,
@@ -81,6 +103,9 @@ void s3_upload_ask(struct s3_upload *u, void (*done)(struct s3_op *));
 
 /* Asks for the key: ends the upload if our bytes are there, takes another key if others are. */
 void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *));
+
+/* The key is taken, by our bytes or by others. */
+void s3_upload_known(struct s3_upload *u, bool same);
 
 /* Removes the object that was just stored wrong, and begins again. */
 void s3_upload_wrong(struct s3_upload *u);

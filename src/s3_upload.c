@@ -17,12 +17,10 @@ enum { READ_SIZE = 256 << 10, SUFFIX_DIGITS = 8 };
 
 /* ---- Shared with s3_parts.c ---- */
 
-bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigned char md5[16],
-		    char sha256[65], struct err *e)
+bool s3_upload_add(const struct spool *body, int64_t from, int64_t len, struct md5 *m,
+		   struct sha256 *s, struct err *e)
 {
 	char *buffer = xmalloc(READ_SIZE);
-	struct md5 *m = md5_new();
-	struct sha256 *s = sha256 ? sha256_new() : NULL;
 	bool ok = true;
 	for (int64_t at = 0; ok && at < len;) {
 		size_t want = len - at < READ_SIZE ? (size_t)(len - at) : READ_SIZE;
@@ -36,12 +34,21 @@ bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigne
 			sha256_add(s, buffer, (size_t)n);
 		at += n;
 	}
+	xfree(buffer);
+	return ok;
+}
+
+bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigned char md5[16],
+		    char sha256[65], struct err *e)
+{
+	struct md5 *m = md5_new();
+	struct sha256 *s = sha256 ? sha256_new() : NULL;
+	bool ok = s3_upload_add(body, from, len, m, s, e);
 	md5_end(m, md5);
 	if (s)
 		sha256_end(s, sha256);
 	md5_free(m);
 	sha256_free(s);
-	xfree(buffer);
 	return ok;
 }
 
@@ -60,6 +67,7 @@ void s3_upload_end(struct s3_upload *u, const struct err *why)
 		put->err = *why;
 	s3_op_release(&u->op);
 	s3_parts_release(u);
+	s3_proof_release(u);
 	xfree(u);
 	put->finished(put);
 }
@@ -104,19 +112,28 @@ static void restart(struct s3_upload *u)
 	s3_upload_ask(u, begin);
 }
 
-/* The ETag of an object that was put whole is the MD5 of its bytes: more than what its metadata
- * says. False when it is that, and not ours. */
-static bool is_not_another(struct s3_upload *u, const char *etag)
+void s3_upload_known(struct s3_upload *u, bool same)
 {
-	unsigned char md5[16];
-	char hex[33];
-	struct err ignored;
-	const struct spool *body = u->put->body;
-	if (strlen(etag) != 34 || body->size > u->target->config->s3_multipart_from ||
-	    !s3_upload_hash(body, 0, body->size, md5, NULL, &ignored))
-		return true;
-	sys_hex(md5, sizeof md5, hex);
-	return s3_upload_etag_is(u, etag, hex);
+	if (same) {
+		s3_upload_end(u, NULL);
+		return;
+	}
+	if (u->ours) { /* completed from an older upload that was begun with other facts, or wrong
+			*/
+		s3_upload_wrong(u);
+		return;
+	}
+	if (u->renamed) {
+		struct err e;
+		fail(&e, ERR_FAIL, "object %s is there already, with other bytes", u->put->key);
+		s3_upload_end(u, &e);
+		return;
+	}
+	u->renamed = true;
+	char *key = other_key(u->put->key, u->put->body->sha256);
+	xfree(u->put->key);
+	u->put->key = key;
+	restart(u);
 }
 
 static void got_head(struct s3_op *op)
@@ -135,30 +152,11 @@ static void got_head(struct s3_op *op)
 	}
 	bool same = op->res->content_length == body->size &&
 		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
-	if (u->ours)
-		same = same && s3_upload_etag_is(u, op->res->want[S3_WANT_ETAG], u->etag);
+	const char *etag = op->res->want[S3_WANT_ETAG];
+	if (same && !u->ours)
+		s3_proof_begin(u, etag);
 	else
-		same = same && is_not_another(u, op->res->want[S3_WANT_ETAG]);
-	if (same) {
-		s3_upload_end(u, NULL);
-		return;
-	}
-	if (u->ours) { /* completed from an older upload that was begun with other facts, or wrong
-			*/
-		s3_upload_wrong(u);
-		return;
-	}
-	if (u->renamed) {
-		struct err e;
-		fail(&e, ERR_FAIL, "object %s is there already, with other bytes", u->put->key);
-		s3_upload_end(u, &e);
-		return;
-	}
-	u->renamed = true;
-	char *key = other_key(u->put->key, body->sha256);
-	xfree(u->put->key);
-	u->put->key = key;
-	restart(u);
+		s3_upload_known(u, same && s3_upload_etag_is(u, etag, u->etag));
 }
 
 void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *))

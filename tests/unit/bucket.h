@@ -25,7 +25,8 @@ struct bucket_bytes {
 struct bucket_object {
 	char *key;
 	struct bucket_bytes bytes;
-	char *sha256; /* as it was described */
+	char *sha256;     /* as it was described */
+	const char *said; /* in place of its ETag, with quotes if any; "" = none is said */
 };
 
 struct bucket_upload {
@@ -358,7 +359,7 @@ static inline void bucket_get(struct bucket *b, const struct peer_asked *q, cons
 {
 	const struct bucket_object *o = bucket_find(b, key);
 	char *range = peer_header(q, "range"), *match = peer_header(q, "if-match");
-	char *etag = o ? xasprintf("\"%s\"", o->bytes.etag) : NULL;
+	char *etag = !o ? NULL : o->said ? xstrdup(o->said) : xasprintf("\"%s\"", o->bytes.etag);
 	size_t from = range && !whole ? strtoul(range + 6, NULL, 10) : 0;
 	if (!o)
 		bucket_error(a, 404, "NoSuchKey");
@@ -368,8 +369,8 @@ static inline void bucket_get(struct bucket *b, const struct peer_asked *q, cons
 		bucket_error(a, 416, "InvalidRange");
 	else {
 		a->status = from ? 206 : 200;
-		a->headers = xasprintf("ETag: %s\r\n%s%s%s", etag,
-				       o->sha256 ? "x-amz-meta-sha256: " : "",
+		a->headers = xasprintf("%s%s%s%s%s%s", *etag ? "ETag: " : "", etag,
+				       *etag ? "\r\n" : "", o->sha256 ? "x-amz-meta-sha256: " : "",
 				       o->sha256 ? o->sha256 : "", o->sha256 ? "\r\n" : "");
 		a->len = o->bytes.len - from;
 		a->body = xmalloc(a->len + 1);
