@@ -54,17 +54,13 @@ void s3_parts_release(struct s3_upload *u)
 		xfree(u->parts[i].etag);
 		xfree(u->parts[i].known);
 	}
-	for (size_t i = 0; i < u->nstrays; i++)
-		xfree(u->strays[i]);
-	xfree(u->strays);
 	xfree(u->parts);
 	xfree(u->slots);
 	xfree(u->id);
-	u->strays = NULL;
 	u->parts = NULL;
 	u->slots = NULL;
 	u->id = NULL;
-	u->nstrays = u->nparts = 0;
+	u->nparts = 0;
 }
 
 /* ---- Failing ---- */
@@ -119,38 +115,6 @@ static void whole_etag(const struct s3_upload *u, char out[static 64])
 	snprintf(out, 64, "%s-%zu", hex, u->nparts);
 }
 
-static void stray_gone(struct s3_op *op);
-
-void s3_parts_end(struct s3_upload *u)
-{
-	if (u->doubtful && u->target->facts.may_list_uploads) {
-		s3_parts_find_others(u);
-		return;
-	}
-	if (u->nstrays == 0) {
-		/* What it was begun with is not known of an upload that we went on with. */
-		if (u->resumed || u->unproven)
-			s3_upload_look(u, begin_anew);
-		else
-			s3_upload_end(u, NULL);
-		return;
-	}
-	s3_op_release(&u->op);
-	char *id = u->strays[--u->nstrays];
-	s3_call_abort(&u->op.call, u->put->key, id);
-	xfree(id);
-	s3_upload_ask(u, stray_gone);
-}
-
-/* Whether it could be aborted or not: the sweep of old uploads comes anyway. */
-static void stray_gone(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	if (op->verdict.meaning == S3_GOOD)
-		metric_add(METRIC_store_orphans, 1);
-	s3_parts_end(u);
-}
-
 /* Our parts are gone: the key is looked at, since somebody may have been faster with it. */
 static void let_go(struct s3_op *op)
 {
@@ -168,10 +132,12 @@ static void completed(struct s3_op *op)
 		whole_etag(u, u->etag);
 		bool right = u->unproven || (etag && s3_upload_etag_is(u, etag, u->etag));
 		xfree(etag);
-		if (right)
-			s3_parts_end(u);
-		else
+		if (!right)
 			s3_upload_wrong(u);
+		else if (u->resumed || u->unproven) /* what it was begun with is not known */
+			s3_upload_look(u, begin_anew);
+		else
+			s3_strays_end(u);
 		return;
 	}
 	case S3_ABSENT: /* completed before, and the answer was lost? */

@@ -37,6 +37,11 @@ struct s3_proof {
 	char etag[64]; /* as the server says it, without quotes */
 };
 
+/* An unfinished upload that nobody goes on with. */
+struct s3_stray {
+	char *key, *id; /* owned */
+};
+
 struct s3_upload {
 	struct s3_target *target;
 	struct put *put;                       /* borrowed until it is finished */
@@ -50,8 +55,8 @@ struct s3_upload {
 	struct s3_proof proof;
 
 	/* in parts */
-	char *id;      /* owned; of the multipart upload */
-	char **strays; /* owned; ids of older uploads of the same key */
+	char *id;                /* owned; of the multipart upload */
+	struct s3_stray *strays; /* owned; older uploads of the keys that it had */
 	size_t nstrays;
 	struct s3_part *parts; /* owned */
 	size_t nparts, next, there;
@@ -60,7 +65,7 @@ struct s3_upload {
 	size_t flying;
 	bool anew;         /* do not look for an upload to go on with */
 	bool resumed;      /* goes on with one */
-	bool doubtful;     /* the request that began it was sent twice */
+	bool doubtful;     /* a request that began one was sent twice */
 	bool unproven;     /* the answer to completing it did not say the ETag */
 	struct err failed; /* no more parts are sent; kind NONE = all is well */
 };
@@ -69,17 +74,17 @@ struct s3_upload {
 
 void s3_parts_begin(struct s3_upload *u); /* the key is known to be free */
 
-/* Adds to the strays what a lost answer may have left, and ends the upload. */
-void s3_parts_find_others(struct s3_upload *u);
+/* It went well: aborts the strays, also what a lost answer may have left, and ends the upload. */
+void s3_strays_end(struct s3_upload *u);
+void s3_strays_release(struct s3_upload *u);
 
 /* ---- s3_parts.c ---- */
 
 int64_t s3_parts_length(const struct s3_upload *u); /* of all parts but the last */
 void s3_parts_prepare(struct s3_upload *u); /* as many parts as the body needs, none known */
 void s3_parts_send(struct s3_upload *u);    /* what is not there; then the upload is completed */
-void s3_parts_end(struct s3_upload *u);     /* it is complete: strays go, then it is over */
 void s3_parts_give_up(struct s3_upload *u); /* for the reason u->failed; no part is in flight */
-void s3_parts_release(struct s3_upload *u);
+void s3_parts_release(struct s3_upload *u); /* what belongs to one try; strays outlive it */
 
 /* ---- s3_proof.c ---- */
 

@@ -68,6 +68,7 @@ void s3_upload_end(struct s3_upload *u, const struct err *why)
 	s3_op_release(&u->op);
 	s3_parts_release(u);
 	s3_proof_release(u);
+	s3_strays_release(u);
 	xfree(u);
 	put->finished(put);
 }
@@ -115,7 +116,7 @@ static void restart(struct s3_upload *u)
 void s3_upload_known(struct s3_upload *u, bool same)
 {
 	if (same) {
-		s3_upload_end(u, NULL);
+		s3_strays_end(u);
 		return;
 	}
 	if (u->ours) { /* completed from an older upload that was begun with other facts, or wrong
