@@ -43,12 +43,13 @@ struct s3_stray {
 };
 
 struct s3_upload {
-	struct s3_target *target;
+	struct s3_target target;
 	struct put *put;                       /* borrowed until it is finished */
 	struct s3_op op;                       /* the call of the moment; parts have their own */
 	void (*on_absent)(struct s3_upload *); /* what s3_upload_look is followed by */
 	unsigned char md5[16];
 	int wrong;     /* times other bytes were stored than ours */
+	bool unlike;   /* an ETag was not that of the bytes that were sent */
 	bool renamed;  /* its key was taken by other bytes */
 	bool ours;     /* the object at the key is the one that this upload completed ... */
 	char etag[64]; /* ... with this ETag */
@@ -66,7 +67,8 @@ struct s3_upload {
 	bool anew;         /* do not look for an upload to go on with */
 	bool resumed;      /* goes on with one */
 	bool doubtful;     /* a request that began one was sent twice */
-	bool unproven;     /* the answer to completing it did not say the ETag */
+	bool blind;        /* ETags of its parts are no MD5 */
+	bool unproven;     /* nor is what the answer to completing it said */
 	struct err failed; /* no more parts are sent; kind NONE = all is well */
 };
 
@@ -87,6 +89,10 @@ void s3_parts_give_up(struct s3_upload *u); /* for the reason u->failed; no part
 void s3_parts_release(struct s3_upload *u); /* what belongs to one try; strays outlive it */
 
 /* ---- s3_proof.c ---- */
+
+/* How many parts an ETag without quotes tells: 0 = it can be the MD5 of an object or a part, -1 =
+ * it is no MD5 and cannot be compared. */
+int64_t s3_etag_parts(const char *etag);
 
 /* Finds out whether the object at the key, which is as long as our body and has this ETag, has our
  * bytes: s3_upload_known is called, on_absent when it is gone meanwhile, or the upload ends. */

@@ -17,8 +17,7 @@
 
 enum { MD5_DIGITS = 32 };
 
-/* How many parts an ETag tells: 0 = it is of an object that was put whole, -1 = it is no MD5. */
-static int64_t parts_of(const char *etag)
+int64_t s3_etag_parts(const char *etag)
 {
 	if (strspn(etag, "0123456789abcdef") != MD5_DIGITS)
 		return -1;
@@ -115,7 +114,7 @@ void s3_proof_begin(struct s3_upload *u, const char *said)
 {
 	int64_t part = s3_parts_length(u);
 	char *etag = s3_plain_etag(said);
-	int64_t n = u->target->facts.etag_is_md5 ? parts_of(etag) : -1;
+	int64_t n = u->target.facts.etag_is_md5 ? s3_etag_parts(etag) : -1;
 	bool comparable = n == 0 || n == (u->put->body->size + part - 1) / part;
 	s3_proof_release(u);
 	if (comparable) {

@@ -20,7 +20,7 @@ static void add_stray(struct s3_upload *u, const char *id)
 /* Uploads of this key: the youngest that is not `self`, NULL for none; the others are strays. */
 static char *find_uploads(struct s3_upload *u, const struct s3_list *l, const char *self)
 {
-	char *full = xasprintf("%s%s", u->target->place->prefix, u->put->key), *best = NULL;
+	char *full = xasprintf("%s%s", u->target.place->prefix, u->put->key), *best = NULL;
 	int64_t age = INT64_MIN;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct s3_item *o = &l->items[i];
@@ -158,12 +158,12 @@ static void got_uploads(struct s3_op *op)
 void s3_parts_begin(struct s3_upload *u)
 {
 	s3_parts_prepare(u);
-	if (u->anew || !u->target->facts.may_list_uploads) {
+	if (u->anew || !u->target.facts.may_list_uploads) {
 		create(u);
 		return;
 	}
 	s3_op_release(&u->op);
-	s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
+	s3_call_uploads(&u->op.call, u->target.place, u->put->key, "", "");
 	s3_upload_ask(u, got_uploads);
 }
 
@@ -202,9 +202,9 @@ static void stray_gone(struct s3_op *op)
 void s3_strays_end(struct s3_upload *u)
 {
 	s3_op_release(&u->op);
-	if (u->doubtful && u->target->facts.may_list_uploads) {
+	if (u->doubtful && u->target.facts.may_list_uploads) {
 		u->doubtful = false;
-		s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
+		s3_call_uploads(&u->op.call, u->target.place, u->put->key, "", "");
 		s3_upload_ask(u, got_others);
 		return;
 	}

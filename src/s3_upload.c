@@ -56,7 +56,7 @@ void s3_upload_ask(struct s3_upload *u, void (*done)(struct s3_op *))
 {
 	u->op.owner = u;
 	u->op.done = done;
-	s3_engine_start(u->target->engine, &u->op);
+	s3_engine_start(u->target.engine, &u->op);
 }
 
 void s3_upload_end(struct s3_upload *u, const struct err *why)
@@ -65,6 +65,8 @@ void s3_upload_end(struct s3_upload *u, const struct err *why)
 	put->ok = why == NULL;
 	if (why)
 		put->err = *why;
+	if (why && u->unlike)
+		atomic_store(u->target.doubted, true);
 	s3_op_release(&u->op);
 	s3_parts_release(u);
 	s3_proof_release(u);
@@ -80,12 +82,12 @@ struct s3_object s3_upload_object(const struct s3_upload *u, const char *md5)
 				  .name = u->put->name,
 				  .sha256 = u->put->body->sha256,
 				  .md5 = md5,
-				  .only_new = u->target->facts.only_new};
+				  .only_new = u->target.facts.only_new};
 }
 
 bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected)
 {
-	if (!u->target->facts.etag_is_md5)
+	if (!u->target.facts.etag_is_md5)
 		return true;
 	char *plain = s3_plain_etag(etag);
 	bool same = strcmp(plain, expected) == 0;
@@ -137,12 +139,20 @@ void s3_upload_known(struct s3_upload *u, bool same)
 	restart(u);
 }
 
+static bool tells_parts(const char *said)
+{
+	char *etag = s3_plain_etag(said);
+	bool tells = s3_etag_parts(etag) > 0;
+	xfree(etag);
+	return tells;
+}
+
 static void got_head(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
 	const struct spool *body = u->put->body;
 	/* Without the permission to list, Amazon does not say that a key is free. */
-	bool hidden = op->res->status == 403 && !u->target->facts.may_list;
+	bool hidden = op->res->status == 403 && !u->target.facts.may_list;
 	if (op->verdict.meaning == S3_ABSENT || hidden) {
 		u->on_absent(u);
 		return;
@@ -154,10 +164,11 @@ static void got_head(struct s3_op *op)
 	bool same = op->res->content_length == body->size &&
 		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
 	const char *etag = op->res->want[S3_WANT_ETAG];
-	if (same && !u->ours)
+	if (same && (!u->ours || (u->blind && !tells_parts(etag))))
 		s3_proof_begin(u, etag);
 	else
-		s3_upload_known(u, same && s3_upload_etag_is(u, etag, u->etag));
+		s3_upload_known(
+			u, same && (!tells_parts(etag) || s3_upload_etag_is(u, etag, u->etag)));
 }
 
 void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *))
@@ -177,7 +188,7 @@ static void removed_wrong(struct s3_op *op)
 		s3_upload_end(u, &op->verdict.err);
 		return;
 	}
-	if (u->wrong <= u->target->config->s3_retry_max) {
+	if (u->wrong <= u->target.config->s3_retry_max) {
 		restart(u);
 		return;
 	}
@@ -190,6 +201,7 @@ static void removed_wrong(struct s3_op *op)
 void s3_upload_wrong(struct s3_upload *u)
 {
 	u->wrong++;
+	u->unlike = true;
 	u->anew = true;
 	s3_op_release(&u->op);
 	s3_call_delete(&u->op.call, u->put->key);
@@ -200,7 +212,7 @@ void s3_upload_wrong(struct s3_upload *u)
 
 static void absent_after_all(struct s3_upload *u)
 {
-	if (++u->wrong <= u->target->config->s3_retry_max) {
+	if (++u->wrong <= u->target.config->s3_retry_max) {
 		restart(u);
 		return;
 	}
@@ -259,17 +271,17 @@ static void begin(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
 	u->op.body = NULL;
-	bool large = u->put->body->size > u->target->config->s3_multipart_from;
-	if (large || !u->target->facts.only_new) /* the put itself would not find out */
+	bool large = u->put->body->size > u->target.config->s3_multipart_from;
+	if (large || !u->target.facts.only_new) /* the put itself would not find out */
 		s3_upload_look(u, large ? s3_parts_begin : put_whole);
 	else
 		put_whole(u);
 }
 
-void s3_upload_start(struct s3_target *t, struct put *put)
+void s3_upload_start(const struct s3_target *t, struct put *put)
 {
 	struct s3_upload *u = xcalloc(1, sizeof *u);
-	u->target = t;
+	u->target = *t;
 	u->put = put;
 	s3_upload_ask(u, begin);
 }

@@ -264,6 +264,16 @@ def test_what_a_description_says_is_no_proof(make_autos, medium, proxied, proxy,
     finish(autos, medium, autos.get(NUMBER))
 
 
+@pytest.mark.parametrize("fault", [lambda: s3fault.header("ETag", '"CJ3oz8XkAA="'), s3fault.no_etag], ids=["opaque", "none"])
+def test_objects_whose_etag_does_not_tell(make_autos, medium, proxied, proxy, fault):
+    """Of parts it does: nothing is sent twice, nothing read back."""
+    autos = make_autos(medium, store=proxied, **PARTS)
+    proxy.fault(fault(), "HEAD", "/documentos/")
+    result = autos.get(NUMBER, "--no-folder")
+    assert result.status == 0 and set(sent(proxy).values()) == {1} and proxy.requests("GET", r"/documentos/[^?]*$") == [], result
+    finish(autos, medium, autos.get(NUMBER))
+
+
 def test_two_uploads_of_one_key(make_autos, medium, proxied, known):
     key, body = known
     for _ in range(3):

@@ -118,10 +118,10 @@ static void test_complete_taken_by_same(void **state)
 static void test_complete_etag(void **state)
 {
 	struct room *r = *state;
-	rule(r,
-	     (struct bucket_rule){COMPLETE, .after = true, .status = 200,
-				  .body = "<CompleteMultipartUploadResult><ETag>\"0000-7\"</ETag>"
-					  "</CompleteMultipartUploadResult>"});
+	rule(r, (struct bucket_rule){COMPLETE, .after = true, .status = 200,
+				     .body = "<CompleteMultipartUploadResult><ETag>"
+					     "\"00000000000000000000000000000000-7\"</ETag>"
+					     "</CompleteMultipartUploadResult>"});
 	assert_true(upload(r, BIG));
 	stored(r, FULL, BIG);
 	assert_int_equal(asked(r, "DELETE", FULL), 1);

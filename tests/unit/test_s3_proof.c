@@ -168,6 +168,12 @@ static void grown(void *arg)
 	xfree(longer);
 }
 
+static void changed(void *arg)
+{
+	struct room *r = arg;
+	bucket_find(r->bucket, FULL)->bytes.data[0] ^= 1;
+}
+
 #define READ .method = "GET", .part = FULL
 
 static void test_reading_meets_it(void **state)
@@ -201,6 +207,108 @@ static void test_reading_meets_it(void **state)
 	stored(r, r->other_key, BIG);
 }
 
+/* ---- What was just completed ---- */
+
+/* ETags of joined objects need not be made of the parts' MD5s: each part was compared, and what the
+ * object is described as is looked at. Nothing is sent twice, and nothing read. */
+static void test_completed_under_an_opaque_etag(void **state)
+{
+	struct room *r = *state;
+	r->bucket->opaque_whole = true;
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "PUT", ""), PARTS);
+	assert_int_equal(asked(r, "HEAD", ""), 2);
+	assert_int_equal(reads(r), 0);
+	/* of one that was begun for others, their description is seen */
+	forget(r);
+	bucket_begin(r->bucket, FULL, "0123");
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "DELETE", FULL), 1);
+	assert_false(r->doubted);
+}
+
+/* Where parts cannot be compared either, the object is read. */
+static void test_completed_of_opaque_parts(void **state)
+{
+	struct room *r = *state;
+	r->bucket->opaque_parts = r->bucket->opaque_whole = true;
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "PUT", ""), PARTS);
+	assert_int_equal(reads(r), 1);
+	/* and is not believed when it is another */
+	forget(r);
+	r->bucket->arg = r;
+	rule(r, (struct bucket_rule){READ, .times = 1, .hook = changed, .whole = true});
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(asked(r, "PUT", ""), 3 * PARTS);
+	assert_int_equal(reads(r), 3);
+	/* a server that says it of no object is not asked more than ever */
+	forget(r);
+	r->target.facts.etag_is_md5 = false;
+	assert_true(upload(r, BIG));
+	stored(r, FULL, BIG);
+	assert_int_equal(reads(r), 3);
+}
+
+static void other_comes(void *arg)
+{
+	struct room *r = arg;
+	struct bucket_object *o = bucket_find(r->bucket, FULL);
+	xfree(o->sha256);
+	o->sha256 = NULL;
+	bucket_keep(&o->bytes, "other", 5);
+}
+
+/* It is gone when it is looked at, and then somebody else's is there: that stays. */
+static void test_completed_and_lost(void **state)
+{
+	struct room *r = *state;
+	r->bucket->opaque_whole = true;
+	r->bucket->arg = r;
+	rule(r,
+	     (struct bucket_rule){
+		     .method = "HEAD", .skip = 1, .times = 1, .status = 404, .hook = other_comes});
+	assert_true(upload(r, BIG));
+	stored(r, r->other_key, BIG);
+	assert_int_equal(asked(r, "DELETE", ""), 0);
+	pthread_mutex_lock(&r->bucket->peer.lock);
+	assert_int_equal(bucket_find(r->bucket, FULL)->bytes.len, 5);
+	pthread_mutex_unlock(&r->bucket->peer.lock);
+}
+
+/* What the probe found is doubted when bytes arrive wrong again and again, also when they cannot be
+ * removed; not when it is healed, and not for anything else. */
+static void test_doubted(void **state)
+{
+	struct room *r = *state;
+	static const size_t sizes[] = {SMALL, BIG};
+	for (size_t i = 0; i < 2; i++) {
+		rule(r, (struct bucket_rule){.method = "PUT", .times = 1, .other_etag = true});
+		assert_true(upload(r, sizes[i]));
+		forget(r);
+		rule(r,
+		     (struct bucket_rule){.method = "PUT", .times = BUCKET_ALWAYS, .status = 500});
+		assert_false(upload(r, sizes[i]));
+		bucket_no_rules(r->bucket);
+		assert_false(r->doubted);
+		rule(r, (struct bucket_rule){
+				.method = "PUT", .times = BUCKET_ALWAYS, .other_etag = true});
+		assert_false(upload(r, sizes[i]));
+		bucket_no_rules(r->bucket);
+		assert_true(r->doubted);
+		r->doubted = false;
+	}
+	rule(r, (struct bucket_rule){.method = "PUT", .times = 1, .other_etag = true});
+	rule(r, (struct bucket_rule){.method = "DELETE", .times = 1, .status = 403});
+	assert_false(upload(r, SMALL));
+	assert_error(&r->put.err, ERR_DENIED);
+	assert_true(r->doubted);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -210,6 +318,10 @@ int main(void)
 		TEST(test_never_others),
 		TEST(test_ours),
 		TEST(test_reading_meets_it),
+		TEST(test_completed_under_an_opaque_etag),
+		TEST(test_completed_of_opaque_parts),
+		TEST(test_completed_and_lost),
+		TEST(test_doubted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void other_wins(void *arg)
 
 #define COMPLETE .method = "POST", .part = "?uploadId", .times = 1
 #define OTHER_ETAG                                                                                 \
-	"<CompleteMultipartUploadResult><ETag>\"0000-7\"</ETag></CompleteMultipartUploadResult>"
+	"<CompleteMultipartUploadResult><ETag>\"00000000000000000000000000000000-7\"</ETag></CompleteMultipartUploadResult>"
 
 /* Older uploads go in the end, whatever made this one begin again, also under another key. */
 static void test_strays_of_a_restart(void **state)

@@ -19,6 +19,7 @@ struct room {
 	struct bucket *bucket;
 	struct s3_engine *engine;
 	struct s3_target target;
+	_Atomic bool doubted;
 	char other_key[64]; /* where BIG goes if KEY is taken */
 	/* the put of the moment */
 	pthread_mutex_t lock;
@@ -51,6 +52,7 @@ static inline int setup(void **state)
 	r->target = (struct s3_target){.engine = r->engine,
 				       .place = &r->bucket->place,
 				       .config = c,
+				       .doubted = &r->doubted,
 				       .facts = {.probed_ms = 1,
 						 .etag_is_md5 = true,
 						 .only_new = true,
