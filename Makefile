@@ -120,8 +120,7 @@ check-thread: deps-test ## unit and whole-program tests under ThreadSanitizer
 
 fleet-campaign: deps-test all ## a fleet under N=200 kills, freezes and cuts at random moments, and 30 rescues
 	AUTOS_FLEET_KILLS=$(or $(N),200) AUTOS_FLEET_RESCUES=30 AUTOS_SEED=$(or $(SEED),7) AUTOS_BUILD=$(BUILD) \
-		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rP tests/e2e/test_fleet.py \
-		-k "test_storm or test_rescue or test_primary_dies"
+		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rP tests/e2e/test_fleet_deaths.py
 
 kill-campaign: deps-test all ## kill -9 at N=10000 random moments
 	tests/campaign-kill.sh $(N)

@@ -106,7 +106,8 @@ bool timer_wait(struct waiter *w, struct MHD_Connection *connection, int64_t ms)
 	if (ok) {
 		w->connection = connection;
 		w->fd = socket_of(connection);
-		w->due_ms = ms < 0 ? INT64_MAX : sys_mono_ms() + ms;
+		/* The clock was cut down to a millisecond: never earlier than was asked. */
+		w->due_ms = ms < 0 ? INT64_MAX : sys_mono_ms() + ms + (ms > 0);
 		MHD_suspend_connection(connection);
 		t.list = xgrow(t.list, t.n, &t.cap, sizeof(struct waiter *));
 		t.list[t.n++] = w;

@@ -43,7 +43,10 @@ static bool prepare(struct api *a, struct err *e)
 	if (!webhook_rules_init(&a->hooks, a->config, e))
 		return false;
 	a->probe = probe_new(a->config, e);
-	return a->probe && api_check_limits(a->config->rate_limit_routes, e);
+	if (!a->probe || !api_check_limits(a->config->rate_limit_routes, e))
+		return false;
+	a->store = api_store_new(a->o.ledger, a->o.store);
+	return true;
 }
 
 struct api *api_new(const struct api_options *o, struct err *e)
@@ -70,6 +73,7 @@ void api_free(struct api *a)
 {
 	if (!a)
 		return;
+	api_store_free(a->store);
 	probe_free(a->probe);
 	cache_free(a->cache);
 	hub_free(a->hub);
@@ -103,6 +107,12 @@ void api_drain(struct api *a)
 	atomic_store(&a->draining, true);
 	hub_wake_all(a->hub);
 	probe_stop(a->probe);
+	api_store_drain(a->store);
+}
+
+void api_stop(struct api *a)
+{
+	api_store_stop(a->store);
 }
 
 bool api_has_keys(struct api *a)
@@ -325,6 +335,21 @@ enum api_step api_news(struct api_call *c, int64_t process_id, int64_t until_ms,
 	return API_SLEEP;
 }
 
+static void wake_erasure(void *owner)
+{
+	struct api_call *c = owner;
+	c->wake(c->owner);
+}
+
+enum api_step api_erase(struct api_call *c, int64_t mark, api_fn *next)
+{
+	c->erasure = (struct api_erasure){.mark = mark, .done = wake_erasure, .owner = c};
+	snprintf(c->erasure.number, sizeof c->erasure.number, "%s", c->number.digits);
+	c->next = next;
+	c->sleep = SLEEP_ERASE;
+	return API_SLEEP;
+}
+
 void api_launch(struct api_call *c)
 {
 	switch (c->sleep) {
@@ -339,6 +364,9 @@ void api_launch(struct api_call *c)
 		break;
 	case SLEEP_PROBE:
 		probe_start(c->api->probe, c->state);
+		break;
+	case SLEEP_ERASE:
+		api_store_erase(c->api->store, &c->erasure);
 		break;
 	case SLEEP_NOT:
 		c->wake(c->owner);

@@ -62,6 +62,9 @@ void api_listens(struct api *a, int port);
 /* From now on readyz says no, and nobody waits any more. */
 void api_drain(struct api *a);
 
+/* Gives up what the store is asked: before the server is stopped, when nobody else asks it. */
+void api_stop(struct api *a);
+
 /* Work that comes back by the clock (old idempotency keys); called every few seconds. */
 void api_housekeeping(struct api *a);
 

@@ -6,6 +6,7 @@
 
 #include "access.h"
 #include "api.h"
+#include "api_store.h"
 #include "cache.h"
 #include "cnj.h"
 #include "http_head.h"
@@ -36,6 +37,7 @@ struct api {
 	struct webhook_rules hooks;
 	struct probe *probe; /* asks webhooks' addresses */
 	struct api_watch *watch;
+	struct api_store *store;
 	struct {
 		struct body *body;
 		char tag[CACHE_TAG];
@@ -77,7 +79,7 @@ struct api_who {
 	char username[101];
 };
 
-enum api_sleep { SLEEP_NOT, SLEEP_WRITE, SLEEP_NEWS, SLEEP_PROBE };
+enum api_sleep { SLEEP_NOT, SLEEP_WRITE, SLEEP_NEWS, SLEEP_PROBE, SLEEP_ERASE };
 
 struct api_call {
 	struct api *api;
@@ -105,6 +107,7 @@ struct api_call {
 	api_write_fn *write_fn;
 	struct write write;
 	struct hub_wait news;
+	struct api_erasure erasure;
 	void (*wake)(void *owner);
 	void *owner;
 
@@ -142,6 +145,10 @@ enum api_step api_write(struct api_call *c, api_write_fn *fn, api_fn *next);
 
 /* Sleeps until something of the case changes after c->since, or until_ms (monotonic). */
 enum api_step api_news(struct api_call *c, int64_t process_id, int64_t until_ms, api_fn *next);
+
+/* Removes the objects of c->number, whose rows are gone, and goes on with `next`, which looks at
+ * c->erasure.ok. */
+enum api_step api_erase(struct api_call *c, int64_t mark, api_fn *next);
 
 /* A connection for reading; give it back before the step ends. NULL: *e says why. */
 struct db *api_reader(struct api *a, struct err *e);

@@ -3,7 +3,6 @@
  */
 #include "api_call.h"
 
-#include "erase.h"
 #include "fleet.h"
 #include "log.h"
 #include "manifest.h"
@@ -327,18 +326,23 @@ static bool write_erase(struct db *db, struct api_call *c, struct err *e)
 	return fleet_now(db, &c->asked_ms, e) && job_erase(db, c->number.digits, c->asked_ms, e);
 }
 
-/* What cannot be erased now is finished by the next start, or by another process. */
-static enum api_step rows_erased(struct api_call *c)
+/* What cannot be erased now is finished later, by this process or another one. */
+static enum api_step objects_erased(struct api_call *c)
 {
-	struct err e;
-	const struct erase_options o = {.ledger = c->api->o.ledger, .store = c->api->o.store};
-	if (!c->write.ok)
-		return api_error(c, &c->write.err);
-	if (!erase_objects(&o, c->number.digits, c->asked_ms, &e))
-		return api_store_error(c, &e, "case-not-found");
+	if (!c->erasure.ok) {
+		c->erasure.err.kind = ERR_FAIL; /* a bucket that is not there is no unknown case */
+		return api_store_error(c, &c->erasure.err, "case-not-found");
+	}
 	log_info("case erased", "request_id=%s case=%s user=%" PRId64, c->request_id,
 		 c->number.digits, c->who.user_id);
 	return api_json(c, 200, json_pack("{s:s}", "message", "The case is erased."));
+}
+
+static enum api_step rows_erased(struct api_call *c)
+{
+	if (!c->write.ok)
+		return api_error(c, &c->write.err);
+	return api_erase(c, c->asked_ms, objects_erased);
 }
 
 enum api_step route_delete_process(struct api_call *c)

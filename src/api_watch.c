@@ -14,8 +14,6 @@
 #include <string.h>
 
 enum {
-	STORE_EVERY_MS = 5000,
-	STORE_HANGS_MS = 30000,
 	SUMS_EVERY_MS = 10000,
 	WORKER_HANGS_MS = 30000,
 	SAMPLE_EVERY_MS = 60000,
@@ -30,9 +28,6 @@ struct sample {
 
 struct api_watch {
 	pthread_mutex_t lock;
-
-	int64_t store_at_ms; /* when the last check began; 0 = never */
-	bool store_running, store_known, store_ok;
 
 	int64_t sums_at_ms;
 	bool sums_ok;
@@ -209,31 +204,6 @@ static void check_database(struct api *a, struct api_check *c)
 	say(c, ok, ok ? "answers" : "cannot be read");
 }
 
-/* Asks the store itself when the last answer is old; one at a time, since a disk may hang. */
-static void refresh_store(struct api *a)
-{
-	struct api_watch *w = a->watch;
-	struct err e;
-	int64_t now = sys_mono_ms();
-	pthread_mutex_lock(&w->lock);
-	bool due = !w->store_running && (!w->store_at_ms || now - w->store_at_ms >= STORE_EVERY_MS);
-	if (due) {
-		w->store_running = true;
-		w->store_at_ms = now;
-	}
-	pthread_mutex_unlock(&w->lock);
-	if (!due)
-		return;
-	bool ok = store_check(a->o.store, &e);
-	if (!ok)
-		log_warn("store check failed", "why=\"%s\"", e.text);
-	pthread_mutex_lock(&w->lock);
-	w->store_running = false;
-	w->store_known = true;
-	w->store_ok = ok;
-	pthread_mutex_unlock(&w->lock);
-}
-
 /* What a probe of the store found out. */
 static void add_facts(struct store *s, struct api_check *c)
 {
@@ -248,16 +218,20 @@ static void add_facts(struct store *s, struct api_check *c)
 
 static void check_store(struct api *a, struct api_check *c)
 {
-	struct api_watch *w = a->watch;
-	refresh_store(a);
-	pthread_mutex_lock(&w->lock);
-	if (w->store_running && sys_mono_ms() - w->store_at_ms > STORE_HANGS_MS)
-		say(c, false, "does not answer");
-	else if (!w->store_known)
+	switch (api_store_state(a->store)) {
+	case API_STORE_UNKNOWN:
 		say(c, false, "is being checked");
-	else
-		say(c, w->store_ok, w->store_ok ? "writable" : "cannot be written");
-	pthread_mutex_unlock(&w->lock);
+		break;
+	case API_STORE_GOOD:
+		say(c, true, "writable");
+		break;
+	case API_STORE_BAD:
+		say(c, false, "cannot be written");
+		break;
+	case API_STORE_SILENT:
+		say(c, false, "does not answer");
+		break;
+	}
 	if (c->ok && a->o.store->ops->facts)
 		add_facts(a->o.store, c);
 }

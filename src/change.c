@@ -85,7 +85,8 @@ static bool look(struct db *db, const struct change_place *at, const char *owner
 	bool ok = db_exec(
 		db, r, e,
 		"SELECT CAST(pg_current_snapshot() AS TEXT), CAST(pg_backend_pid() AS BIGINT),"
-		" CAST(NULL AS BIGINT), CAST(NULL AS BIGINT)"
+		" CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT),"
+		" CAST(NULL AS BIGINT)"
 		" UNION ALL SELECT NULL, kind, process_id, job_id FROM change"
 		"  WHERE xid >= $1 AND owner <> $2"
 		" UNION ALL SELECT NULL, kind, process_id, job_id FROM change"
@@ -95,16 +96,28 @@ static bool look(struct db *db, const struct change_place *at, const char *owner
 	return ok;
 }
 
-/* False: the place is another connection's. */
-static bool take(struct change_place *at, const struct db_rows *r, struct db_note *notes, size_t *n)
+/* Moves to the place that row i of an answer tells, unless something may be missing before it. */
+static bool move_on(struct change_place *at, const struct db_rows *r, size_t i, struct err *e)
+{
+	int64_t backend = db_int(r, i, 1), now = db_int(r, i, 2);
+	if (at->snapshot && at->backend != backend)
+		return fail(e, ERR_FAIL, "database: it is another connection now");
+	if (at->snapshot && now - at->read_ms > CHANGE_KEPT_MS / 3)
+		return fail(e, ERR_FAIL, "nothing was read for %lld s",
+			    (long long)(now - at->read_ms) / 1000);
+	xfree(at->snapshot);
+	*at = (struct change_place){
+		.snapshot = xstrdup(db_text(r, i, 0)), .backend = backend, .read_ms = now};
+	return true;
+}
+
+static bool take(struct change_place *at, const struct db_rows *r, struct db_note *notes, size_t *n,
+		 struct err *e)
 {
 	for (size_t i = 0; i < r->rows; i++)
 		if (!db_is_null(r, i, 0)) {
-			if (at->snapshot && at->backend != db_int(r, i, 1))
+			if (!move_on(at, r, i, e))
 				return false;
-			xfree(at->snapshot);
-			at->snapshot = xstrdup(db_text(r, i, 0));
-			at->backend = db_int(r, i, 1);
 		} else {
 			notes[(*n)++] = (struct db_note){.kind = (enum db_note_kind)db_int(r, i, 1),
 							 .process_id = db_int(r, i, 2),
@@ -122,11 +135,11 @@ bool change_read(struct db *db, struct change_place *at, const char *owner, stru
 	bool ok = look(db, at, owner, &r, e);
 	if (ok) {
 		*notes = xcalloc(r.rows, sizeof **notes);
-		if (!take(at, &r, *notes, n)) {
+		ok = take(at, &r, *notes, n, e);
+		if (!ok) {
 			xfree(*notes);
 			*notes = NULL;
 			*n = 0;
-			ok = fail(e, ERR_FAIL, "database: it is another connection now");
 		}
 	}
 	db_rows_release(&r);

@@ -19,17 +19,21 @@
 /* Writes the notes of the running transaction down, by the server's clock. */
 [[nodiscard]] bool change_write(struct db *db, const char *owner, struct err *e);
 
+enum { CHANGE_KEPT_MS = 300000 }; /* a row is kept so long at least */
+
 /* Where a reader stands, on one connection. Zeroed: at the end of what there is. */
 struct change_place {
 	char *snapshot;  /* what it saw last, as the server writes it; owned */
 	int64_t backend; /* who gave it */
+	int64_t read_ms; /* the server's clock then */
 };
 
 void change_place_release(struct change_place *at); /* zeroed again */
 
 /* Notes of others since the last call, each once. Free them with xfree. False also when the
- * connection is not the one of the last call: then anything may have been missed, and the place is
- * to be released. */
+ * connection is not the one of the last call, or that call was so long ago (a process was frozen)
+ * that rows may have been removed: then anything may have been missed, and the place is to be
+ * released. */
 [[nodiscard]] bool change_read(struct db *db, struct change_place *at, const char *owner,
 			       struct db_note **notes, size_t *n, struct err *e);
 

@@ -12,7 +12,6 @@
 #include "api.h"
 #include "config_service.h"
 #include "dispatch.h"
-#include "erase.h"
 #include "job.h"
 #include "ledger.h"
 #include "log.h"
@@ -117,25 +116,6 @@ static bool release_all(struct db *db, void *arg, struct err *e)
 	return job_release_all(db, sys_wall_ms(), e);
 }
 
-/*
- * Cases whose objects were to be erased when the program ended. One that still cannot be erased
- * keeps its number from being asked for, and nobody else from being served.
- */
-static bool finish_erasures(struct service *s, struct err *e)
-{
-	struct db_rows r = {0};
-	bool ok = job_erasures(ledger_db(s->ledger), &r, e);
-	for (size_t i = 0; ok && i < r.rows; i++) {
-		struct err why;
-		const char *number = db_text(&r, i, 0);
-		if (!erase_objects(&(struct erase_options){.ledger = s->ledger, .store = s->store},
-				   number, db_int(&r, i, 1), &why))
-			log_error("case not erased", "case=%s why=\"%s\"", number, why.text);
-	}
-	db_rows_release(&r);
-	return ok;
-}
-
 static bool open_parts(struct service *s, struct err *e)
 {
 	const struct config *c = s->config;
@@ -145,8 +125,7 @@ static bool open_parts(struct service *s, struct err *e)
 	    !(s->store = store_open(c, c->store_url, STORE_SERVE, e)))
 		return false;
 	/* We hold the only lock on this database: whoever held a lease in it is gone. */
-	if (ledger_db(s->ledger)->ops->exclusive &&
-	    (!ledger_write(s->ledger, release_all, NULL, e) || !finish_erasures(s, e)))
+	if (ledger_db(s->ledger)->ops->exclusive && !ledger_write(s->ledger, release_all, NULL, e))
 		return false;
 	if (s->works &&
 	    !(s->worker = worker_new(
@@ -225,6 +204,8 @@ static void stop(struct service *s)
 	}
 	if (s->dispatch)
 		dispatch_stop(s->dispatch);
+	if (s->api)
+		api_stop(s->api);
 	server_stop(s->server);
 	/* Whoever tells ends before whoever is told: who submits writes, the last commits, and who
 	 * tells what others committed. After this no watcher is called. */

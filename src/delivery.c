@@ -203,6 +203,44 @@ bool delivery_failed_again(struct db *db, int64_t since_ms, int64_t user_id, int
 
 /* ---- Housekeeping ---- */
 
+/* A target that had all leases it may have is due again when one of them comes back. Those of a
+ * user or a case that is gone never do. Hosts are walked over here, and no queue. */
+static bool free_targets(struct db *db, int64_t now_ms, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "SELECT id FROM webhook_target t WHERE due_ms = 9223372036854775807"
+			  " AND (SELECT MIN(d.next_ms) FROM delivery d WHERE d.target_id = t.id"
+			  "  AND d.state = 'pending') IS NOT NULL"
+			  " AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.target_id = t.id"
+			  "  AND d.state = 'delivering')"
+			  " ORDER BY id LIMIT $1 %SKIP_LOCKED%",
+			  db_i(SWEEP_MAX));
+	for (size_t i = 0; ok && i < r.rows; i++)
+		ok = db_exec(db, NULL, e, "UPDATE webhook_target SET due_ms = $1 WHERE id = $2",
+			     db_i(now_ms), db_i(db_int(&r, i, 0)));
+	db_rows_release(&r);
+	return ok;
+}
+
+/* What was made later than now, before the clock was put back: it is made now, as a new one. */
+static bool bring_forward(struct db *db, int64_t now_ms, size_t *n, struct err *e)
+{
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "SELECT id FROM delivery WHERE state = 'pending' AND round_ms > $1"
+			  " AND tries = 0 ORDER BY round_ms LIMIT $2 %SKIP_LOCKED%",
+			  db_i(now_ms), db_i(SWEEP_MAX));
+	for (size_t i = 0; ok && i < r.rows; i++)
+		ok = db_exec(db, NULL, e,
+			     "UPDATE delivery SET round_ms = $1, next_ms = $2, lease_until_ms = -1"
+			     " WHERE id = $3",
+			     db_i(now_ms), db_i(now_ms), db_i(db_int(&r, i, 0)));
+	*n += ok ? r.rows : 0;
+	db_rows_release(&r);
+	return ok;
+}
+
 bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms, int64_t now_ms, size_t *n,
 		    struct err *e)
 {
@@ -230,5 +268,5 @@ bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms, int64_t
 	*n = ok ? r.rows + old.rows : 0;
 	db_rows_release(&old);
 	db_rows_release(&r);
-	return ok;
+	return ok && bring_forward(db, now_ms, n, e) && free_targets(db, now_ms, e);
 }

@@ -46,7 +46,8 @@ enum { DELIVERY_EVENT_SIZE = 40 }; /* "msg_" and 32 digits */
 
 struct delivery_limits {
 	int64_t target_parallel;        /* leases of one target */
-	int64_t target_ahead;           /* ... that answered last time: the next ones are at hand */
+	int64_t target_ahead;           /* ... that answered last time, when there is room to spare:
+					 * the next ones are at hand */
 	int64_t pause_after;            /* failures in a row */
 	int64_t pause_ms, pause_max_ms; /* first pause, longest pause */
 };
@@ -99,11 +100,12 @@ struct delivery_turn {
 	bool rescue;          /* leases that ran out */
 	size_t room;          /* deliveries that may be leased */
 	size_t room_proven;   /* of them, to targets that answered last time */
+	size_t room_kept;     /* of these, not for leases beyond target_parallel */
 	size_t room_unproven; /* of them, to others */
 
 	struct delivery_lease *leases; /* the caller's array of `room`: filled */
 	size_t nleases;                /* filled; 0 before the first call */
-	int64_t due_ms;                /* when the next target is due; DELIVERY_NEVER */
+	int64_t due_ms; /* when the next target is due that there is room for; DELIVERY_NEVER */
 };
 
 /* Records results, renews and rescues leases, and takes new ones, in this order. Run again after
@@ -114,9 +116,10 @@ struct delivery_turn {
 [[nodiscard]] bool delivery_release_all(struct db *db, int64_t now_ms, struct err *e);
 
 /*
- * Gives up what waits for a paused target since before given_up_ms, and deletes what was over
- * before kept_ms; some hundred rows a call. `n` is the number of rows. Several processes may do so
- * at once: each takes what no other one has.
+ * Gives up what waits for a paused target since before given_up_ms, deletes what was over before
+ * kept_ms, and brings forward what waits for its first try since a time that is still to come; some
+ * hundred rows a call, `n` is their number. Makes targets due whose leases are gone without a
+ * result. Several processes may do so at once: each takes what no other one has.
  */
 [[nodiscard]] bool delivery_sweep(struct db *db, int64_t given_up_ms, int64_t kept_ms,
 				  int64_t now_ms, size_t *n, struct err *e);

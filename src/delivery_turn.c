@@ -23,31 +23,39 @@ static int64_t pause_of(const struct delivery_limits *l, int64_t failures)
 	return ms < l->pause_max_ms ? ms : l->pause_max_ms;
 }
 
+/* What fails while its target is paused was under way before, and says nothing new. */
+static bool record_failure(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			   struct err *e)
+{
+	const struct delivery_limits *l = t->limits;
+	struct db_rows r;
+	bool ok = db_exec(db, &r, e,
+			  "UPDATE webhook_target SET proven = 0, failures = failures + 1"
+			  " WHERE id = $1 AND (failures < $2 OR paused_until_ms <= $3)"
+			  " RETURNING failures",
+			  db_i(x->lease->target_id), db_i(l->pause_after), db_i(t->now_ms));
+	bool counts = ok && r.rows;
+	int64_t failures = counts ? db_int(&r, 0, 0) : 0;
+	db_rows_release(&r);
+	x->paused = !counts || failures >= l->pause_after;
+	return ok &&
+	       (!counts || !x->paused ||
+		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
+			db_i(t->now_ms + pause_of(l, failures)), db_i(x->lease->target_id)));
+}
+
 static bool record_target(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
 			  struct err *e)
 {
 	const struct webhook_verdict *v = &x->verdict;
-	struct db_rows r;
 	if (v->class == WEBHOOK_BLOCKED)
 		return true;
-	if (!v->target_failed)
-		return db_exec(
-			db, NULL, e,
-			"UPDATE webhook_target SET proven = 1, failures = 0,"
-			" paused_until_ms = 0 WHERE id = $1 AND (proven = 0 OR failures > 0)",
-			db_i(x->lease->target_id));
-	bool ok = db_exec(db, &r, e,
-			  "UPDATE webhook_target SET proven = 0, failures = failures + 1"
-			  " WHERE id = $1 RETURNING failures",
-			  db_i(x->lease->target_id));
-	int64_t failures = ok && r.rows ? db_int(&r, 0, 0) : 0;
-	db_rows_release(&r);
-	x->paused = failures >= t->limits->pause_after;
-	return ok &&
-	       (!x->paused ||
-		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
-			db_i(t->now_ms + pause_of(t->limits, failures)),
-			db_i(x->lease->target_id)));
+	if (v->target_failed)
+		return record_failure(db, t, x, e);
+	return db_exec(db, NULL, e,
+		       "UPDATE webhook_target SET proven = 1, failures = 0, paused_until_ms = 0"
+		       " WHERE id = $1 AND (proven = 0 OR failures > 0)",
+		       db_i(x->lease->target_id));
 }
 
 static bool record_attempt(struct db *db, const struct delivery_result *x, struct err *e)
@@ -101,18 +109,21 @@ static bool record_state(struct db *db, const struct delivery_turn *t, struct de
 	return ok;
 }
 
-/* Our own fault: it waits, and was no attempt. */
-static bool postpone(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
-		     bool *mine, struct err *e)
+/* It was never sent: it waits, or is withdrawn, and that was no attempt. */
+static bool record_unmade(struct db *db, const struct delivery_turn *t, struct delivery_result *x,
+			  bool *mine, struct err *e)
 {
+	const struct webhook_verdict *v = &x->verdict;
 	struct db_rows r;
-	x->next_ms = t->now_ms + x->verdict.wait_ms;
+	bool again = v->fate == WEBHOOK_AGAIN;
+	x->next_ms = again ? t->now_ms + v->wait_ms : 0;
 	bool ok = db_exec(db, &r, e,
-			  "UPDATE delivery SET state = 'pending', next_ms = $1, class = $2,"
-			  " error = $3, owner = '', lease_until_ms = 0"
-			  " WHERE id = $4 AND epoch = $5 AND state = 'delivering'",
-			  db_i(x->next_ms), db_s(webhook_class_name(x->verdict.class)),
-			  db_s(x->verdict.error), db_i(x->lease->id), db_i(x->lease->epoch));
+			  "UPDATE delivery SET state = $1, next_ms = $2, class = $3, error = $4,"
+			  " owner = '', lease_until_ms = 0, ended_ms = $5"
+			  " WHERE id = $6 AND epoch = $7 AND state = 'delivering'",
+			  db_s(state_of(v->fate)), db_i(x->next_ms),
+			  db_s(webhook_class_name(v->class)), db_s(v->error),
+			  db_i(again ? 0 : t->now_ms), db_i(x->lease->id), db_i(x->lease->epoch));
 	*mine = ok && r.changed == 1;
 	db_rows_release(&r);
 	return ok;
@@ -138,11 +149,11 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 	x->stale = x->paused = false;
 	bool local = !x->unsent && x->verdict.class == WEBHOOK_LOCAL;
 	if (!(x->unsent ? hand_back(db, x, &mine, e)
-	      : local   ? postpone(db, t, x, &mine, e)
+	      : local   ? record_unmade(db, t, x, &mine, e)
 			: record_state(db, t, x, &mine, e)))
 		return false;
 	x->stale = !mine;
-	if (!mine || x->unsent || local)
+	if (!mine || x->unsent)
 		return true;
 	if (x->verdict.fate == WEBHOOK_DELIVERED &&
 	    !db_exec(db, NULL, e,
@@ -152,7 +163,7 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 		return false;
 	if (x->verdict.fate != WEBHOOK_AGAIN)
 		db_note(db, (struct db_note){NOTE_SENT, l->process_id, l->job_id});
-	return record_attempt(db, x, e) && record_target(db, t, x, e);
+	return local || (record_attempt(db, x, e) && record_target(db, t, x, e));
 }
 
 /* ---- What is new ---- */
@@ -189,6 +200,49 @@ static bool end_pauses(struct db *db, const struct touched *wanted, struct err *
 			     " AND paused_until_ms > 0",
 			     db_i(wanted->ids[i]));
 	return ok;
+}
+
+/* ---- Room ---- */
+
+/* Places that are left for targets of one kind. */
+static size_t room_left(const struct delivery_turn *t, bool proven)
+{
+	size_t left = proven ? t->room_proven : t->room_unproven, all = t->room - t->nleases;
+	for (size_t i = 0; i < t->nleases; i++)
+		left -= t->leases[i].proven == proven;
+	return left < all ? left : all;
+}
+
+static struct delivery_limits without_ahead(const struct delivery_limits *l)
+{
+	struct delivery_limits few = *l;
+	few.target_ahead = l->target_parallel;
+	return few;
+}
+
+/* By which it is decided whether a target is due: one that would be given nothing is not. */
+static bool refresh(struct db *db, const struct delivery_turn *t, struct touched *touched,
+		    struct err *e)
+{
+	struct delivery_limits few = without_ahead(t->limits);
+	bool spare = room_left(t, true) > t->room_kept;
+	return touched_refresh(db, spare ? t->limits : &few, touched, e);
+}
+
+/* How many more it is given of the places that are left: leases ahead only of those to spare, so
+ * that a slow target with a long queue does not have the places of others. */
+static int64_t share_of(const struct delivery_turn *t, const struct target *g, int64_t held,
+			int64_t left)
+{
+	struct delivery_limits few = without_ahead(t->limits);
+	int64_t spare = left - (int64_t)t->room_kept;
+	int64_t n = target_parallel_of(g, t->limits) - held;
+	int64_t least = target_parallel_of(g, &few) - held;
+	if (n > spare)
+		n = spare;
+	if (n < least)
+		n = least;
+	return n < left ? n : left;
 }
 
 /* ---- New leases ---- */
@@ -280,7 +334,7 @@ static bool lock_target(struct db *db, const struct delivery_turn *t, struct tar
 }
 
 static bool take_of_target(struct db *db, struct delivery_turn *t, const struct target *g,
-			   size_t room, struct err *e)
+			   size_t left, struct err *e)
 {
 	struct db_rows r;
 	if (g->paused_until_ms > t->now_ms)
@@ -289,15 +343,14 @@ static bool take_of_target(struct db *db, struct delivery_turn *t, const struct 
 			  "SELECT COUNT(*) FROM delivery WHERE target_id = $1"
 			  " AND state = 'delivering'",
 			  db_i(g->id));
-	int64_t free = ok ? target_parallel_of(g, t->limits) - db_int(&r, 0, 0) : 0;
+	int64_t n = ok ? share_of(t, g, db_int(&r, 0, 0), (int64_t)left) : 0;
 	db_rows_release(&r);
-	if (!ok || free <= 0)
+	if (!ok || n <= 0)
 		return ok;
 	ok = db_exec(db, &r, e,
 		     "SELECT id FROM delivery WHERE target_id = $1 AND state = 'pending'"
 		     " AND next_ms <= $2 ORDER BY next_ms, id LIMIT $3 %SKIP_LOCKED%",
-		     db_i(g->id), db_i(t->now_ms),
-		     db_i(free < (int64_t)room ? free : (int64_t)room));
+		     db_i(g->id), db_i(t->now_ms), db_i(n));
 	for (size_t i = 0; ok && i < r.rows; i++)
 		ok = take(db, t, db_int(&r, i, 0), g->proven, e);
 	db_rows_release(&r);
@@ -305,11 +358,11 @@ static bool take_of_target(struct db *db, struct delivery_turn *t, const struct 
 }
 
 /* Targets that are due, the longest waiting first. */
-static bool lease(struct db *db, struct delivery_turn *t, bool proven, size_t room,
-		  struct touched *touched, struct err *e)
+static bool lease(struct db *db, struct delivery_turn *t, bool proven, struct touched *touched,
+		  struct err *e)
 {
 	struct db_rows r;
-	size_t end = t->nleases + (room < t->room - t->nleases ? room : t->room - t->nleases);
+	size_t end = t->nleases + room_left(t, proven);
 	if (end == t->nleases)
 		return true;
 	bool ok = db_exec(db, &r, e,
@@ -331,11 +384,14 @@ static bool lease(struct db *db, struct delivery_turn *t, bool proven, size_t ro
 
 /* ---- The transaction ---- */
 
+/* Without room for its kind, the next result says so. */
 static bool find_next(struct db *db, struct delivery_turn *t, struct err *e)
 {
 	t->due_ms = DELIVERY_NEVER;
 	for (int proven = 0; proven < 2; proven++) {
 		struct db_rows r;
+		if (room_left(t, proven) == 0)
+			continue;
 		bool ok = db_exec(db, &r, e,
 				  "SELECT MIN(due_ms) FROM webhook_target WHERE proven = $1"
 				  " AND due_ms < 9223372036854775807",
@@ -369,7 +425,7 @@ static bool settle(struct db *db, struct delivery_turn *t, struct touched *touch
 	for (size_t i = 0; ok && i < t->nresults; i++)
 		ok = record(db, t, &t->results[i], e);
 	ok = ok && end_pauses(db, &wanted, e) && leases_renew(db, t, e) &&
-	     leases_rescue(db, t, &lost, e) && touched_refresh(db, t->limits, touched, e);
+	     leases_rescue(db, t, &lost, e) && refresh(db, t, touched, e);
 	xfree(wanted.ids);
 	db_rows_release(&lost);
 	return ok;
@@ -380,10 +436,9 @@ bool delivery_turn(struct db *db, struct delivery_turn *t, struct err *e)
 	struct touched touched = {0};
 	bool more;
 	release_leases(t);
-	bool ok = settle(db, t, &touched, &more, e) &&
-		  lease(db, t, true, t->room_proven, &touched, e) &&
-		  lease(db, t, false, t->room_unproven, &touched, e) &&
-		  touched_refresh(db, t->limits, &touched, e) && find_next(db, t, e);
+	bool ok = settle(db, t, &touched, &more, e) && lease(db, t, true, &touched, e) &&
+		  lease(db, t, false, &touched, e) && refresh(db, t, &touched, e) &&
+		  find_next(db, t, e);
 	xfree(touched.ids);
 	if (ok && more)
 		t->due_ms = t->now_ms;

@@ -51,7 +51,8 @@ static bool write_turn(struct db *db, void *arg, struct err *e)
 	return delivery_turn(db, t, e);
 }
 
-/* Each kind of target leaves a quarter to the other. */
+/* Each kind of target leaves a quarter to the other; messages that are at hand before they can be
+ * sent leave half of what is left to other targets. */
 static void find_room(const struct dispatch *d, struct delivery_turn *t)
 {
 	size_t most = (size_t)d->o.config->webhook_parallel, quarter = most / 4;
@@ -61,6 +62,7 @@ static void find_room(const struct dispatch *d, struct delivery_turn *t)
 	size_t others = staying - proven;
 	t->room = staying < most ? most - staying : 0;
 	t->room_proven = proven < most - quarter ? most - quarter - proven : 0;
+	t->room_kept = (most - quarter) / 2;
 	t->room_unproven = others < most - quarter ? most - quarter - others : 0;
 	if (d->drain_until)
 		t->room = 0;
@@ -87,10 +89,10 @@ static void settle_over(struct dispatch *d, const struct delivery_turn *t)
 	}
 }
 
-/* When to look again; without room, the next result says so. */
+/* When to look again. */
 static int64_t due_after(const struct delivery_turn *t, int64_t now)
 {
-	if (t->due_ms == DELIVERY_NEVER || t->room == t->nleases)
+	if (t->due_ms == DELIVERY_NEVER)
 		return INT64_MAX;
 	return now + (t->due_ms > t->now_ms ? t->due_ms - t->now_ms : LOOK_AGAIN_MS);
 }

@@ -5,6 +5,7 @@
  */
 #include "dispatch_flight.h"
 
+#include "access.h"
 #include "log.h"
 #include "metrics.h"
 #include "query.h"
@@ -21,6 +22,21 @@ enum { ANSWER_MAX = 64 << 10 };
 
 /* ---- Making it ---- */
 
+/* 0 is the installation itself. A message may have been set going by hand, or beside the
+ * transaction that took its user away. */
+static bool check_user(struct dispatch *d, int64_t user_id, struct err *e)
+{
+	struct user_list l = {0};
+	if (user_id == 0)
+		return true;
+	bool known = access_user(d->db, user_id, NULL, &l, e);
+	bool active = known && l.users[0].active;
+	user_list_release(&l);
+	if (active || (!known && e->kind != ERR_ABSENT))
+		return active;
+	return fail(e, ERR_ABSENT, "the user is gone or not active");
+}
+
 /* The live secrets that messages are signed with, newest first. */
 static bool read_keys(struct dispatch *d, int64_t user_id, int64_t now_ms,
 		      struct webhook_key keys[static WEBHOOK_SECRETS_MAX], size_t *n, struct err *e)
@@ -36,7 +52,7 @@ static bool read_keys(struct dispatch *d, int64_t user_id, int64_t now_ms,
 	return *n > 0 || fail(e, ERR_ABSENT, "there is no secret to sign with");
 }
 
-/* Body and signature; ERR_ABSENT: the case, or the secret, is gone. */
+/* Body and signature; ERR_ABSENT: the user, the secret or the case is gone. */
 static bool make(struct dispatch *d, struct flight *f, char **signature, struct err *e)
 {
 	const struct config *c = d->o.config;
@@ -44,7 +60,8 @@ static bool make(struct dispatch *d, struct flight *f, char **signature, struct 
 	struct webhook_key keys[WEBHOOK_SECRETS_MAX];
 	struct case_view v = {0};
 	size_t n;
-	bool ok = read_keys(d, l->user_id, f->sent_ms, keys, &n, e) &&
+	bool ok = check_user(d, l->user_id, e) &&
+		  read_keys(d, l->user_id, f->sent_ms, keys, &n, e) &&
 		  query_case(d->db, l->number, &v, e);
 	if (ok) {
 		struct doc_links links = {.store = d->o.store,
@@ -92,6 +109,10 @@ static bool is_refused(struct dispatch *d, struct flight *f)
 
 static void fail_locally(struct dispatch *d, struct flight *f, const struct err *why)
 {
+	if (why->kind == ERR_ABSENT) {
+		webhook_withdraw(why->text, &f->verdict);
+		return;
+	}
 	struct http_res r = {.fault = HTTP_FAULT_LOCAL};
 	webhook_judge(&r, &d->schedule, f->lease.tries + 1, f->sent_ms, 0, &f->verdict);
 	snprintf(f->verdict.error, sizeof f->verdict.error, "it could not be made: %.120s",

@@ -130,6 +130,7 @@ bool fleet_cancel_vacuum(struct db *db, int64_t pid, struct err *e)
 	" AS seconds FROM pg_stat_activity"                                                        \
 	" WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"                              \
 	" AND datname = current_database()"                                                        \
+	" AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)"                                \
 	" UNION ALL SELECT 'prepared', gid, 'prepared transaction ' || gid, age(transaction),"     \
 	" CAST(EXTRACT(EPOCH FROM clock_timestamp() - prepared) AS BIGINT)"                        \
 	" FROM pg_prepared_xacts WHERE database = current_database()"                              \

@@ -177,6 +177,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 		x->refused = why;
 		return CURL_SOCKET_BAD;
 	}
+	x->tried = true;
 	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 	if (fd >= 0)
 		return fd;
@@ -352,6 +353,7 @@ void http_start(struct http *h, struct http_exchange *x)
 	x->headers = list;
 	x->error[0] = '\0';
 	x->refused = NULL;
+	x->tried = false;
 	x->sent_at = x->sunk = 0;
 	x->res = (struct http_res){.content_length = -1};
 	spool_init(&x->body, h->o.spool_dir,
@@ -410,7 +412,7 @@ static void finish(struct http *h, struct http_exchange *x, CURLcode code)
 	x->res.content_length = length;
 	enum http_fault fault = http_fault_of(x->easy, (int)code);
 	if (fault == HTTP_FAULT_CONNECT)
-		x->res.cause = http_cause_of(x->easy, (int)code, x->refused != NULL);
+		x->res.cause = http_cause_of(x->easy, (int)code, x->refused && !x->tried);
 	if (x->res.cause == HTTP_CAUSE_REFUSED) {
 		char text[160];
 		snprintf(text, sizeof text, "address refused: %s", x->refused);

@@ -32,8 +32,8 @@ struct http_options {
 	bool fresh;      /* each exchange looks its name up and gets a connection of its own */
 	size_t receive_buffer; /* of each exchange; 0 = one for large bodies */
 	/* Judges the numeric address of each connection before it is made; false, with a static
-	 * word why, makes the exchange end as HTTP_FAULT_CONNECT, "address refused: ...". NULL:
-	 * all are fine. */
+	 * word why: it is not called. When all addresses of a name were refused, the exchange ends
+	 * as HTTP_FAULT_CONNECT, "address refused: ...". NULL: all are fine. */
 	bool (*may_connect)(void *arg, const struct sockaddr *a, const char **why);
 	void *may_arg;
 };
@@ -53,6 +53,7 @@ struct http_exchange {
 	char *tail;
 	char error[256];
 	const char *refused; /* why may_connect said no */
+	bool tried;          /* may_connect let us call an address */
 	int64_t sent_at;     /* bytes of the source that were given */
 	int64_t sunk;        /* bytes that went to the sink */
 	bool running;

@@ -9,7 +9,7 @@
 /* Of an easy handle (CURL *) and the CURLcode that it ended with. */
 enum http_fault http_fault_of(void *easy, int code);
 
-/* How far an exchange came that got no connection; `refused`: by may_connect. */
+/* How far an exchange came that got no connection; `refused`: may_connect let it call nothing. */
 enum http_cause http_cause_of(void *easy, int code, bool refused);
 
 #endif

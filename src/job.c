@@ -184,23 +184,22 @@ static int by_urgency(const void *a, const void *b)
 
 #define READY(condition)                                                                           \
 	" AS MATERIALIZED (SELECT id, priority, run_at_ms FROM job WHERE state = 'pending'"        \
-	" AND run_at_ms <= $1 AND " condition                                                      \
-	" ORDER BY priority DESC, run_at_ms, id LIMIT $3 %SKIP_LOCKED%)"
+	" AND " condition " ORDER BY priority DESC, run_at_ms, id LIMIT $2 %SKIP_LOCKED%)"
 
 /* The formatter takes the macros in between for calls. */
 /* clang-format off */
 #define CLAIM_READY                                                                                \
-	"WITH urgent" READY("priority > $2")                                                       \
-	", level" READY("priority = $2 AND run_at_ms >= $4")                                       \
+	"WITH urgent" READY("priority > $1")                                                       \
+	", level" READY("priority = $1 AND run_at_ms >= $3")                                       \
 	", expired AS MATERIALIZED (SELECT id, priority, run_at_ms FROM job"                       \
-	"  WHERE state = 'processing' AND lease_until_ms >= $5 AND lease_until_ms <= $1"           \
+	"  WHERE state = 'processing' AND lease_until_ms >= $4 AND lease_until_ms <= $5"           \
 	"  ORDER BY lease_until_ms LIMIT 256 %SKIP_LOCKED%)"                                       \
-	", lower" READY("priority < $2 AND"                                                        \
-			" (SELECT COUNT(*) FROM urgent) + (SELECT COUNT(*) FROM level) < $3")      \
+	", lower" READY("priority < $1 AND"                                                        \
+			" (SELECT COUNT(*) FROM urgent) + (SELECT COUNT(*) FROM level) < $2")      \
 	", found AS MATERIALIZED (SELECT id FROM (SELECT * FROM urgent UNION ALL"                  \
 	"  SELECT * FROM level UNION ALL SELECT * FROM lower UNION ALL SELECT * FROM expired)"     \
-	"  AS ready ORDER BY priority DESC, run_at_ms, id LIMIT $3) "                              \
-	LEASE_SET("$6", "$7", "$1") " WHERE id IN (SELECT id FROM found LIMIT 64)" LEASE_GIVES
+	"  AS ready ORDER BY priority DESC, run_at_ms, id LIMIT $2) "                              \
+	LEASE_SET("$6", "$7", "$5") " WHERE id IN (SELECT id FROM found LIMIT 64)" LEASE_GIVES
 /* clang-format on */
 
 /* Each part walks an index and stops after n; leases that ran out are few, and all are looked at.
@@ -214,9 +213,9 @@ bool job_claim_ready(struct db *db, const char *owner, int64_t now_ms, int64_t l
 	size_t most = *n < JOB_CLAIM_MAX ? *n : JOB_CLAIM_MAX;
 	if (!from)
 		from = &beginning;
-	bool ok = db_exec(db, &r, e, CLAIM_READY, db_i(now_ms), db_i(from->priority),
-			  db_i((int64_t)most), db_i(from->run_at_ms), db_i(from->expired_ms),
-			  db_s(owner), db_i(now_ms + lease_ms));
+	bool ok = db_exec(db, &r, e, CLAIM_READY, db_i(from->priority), db_i((int64_t)most),
+			  db_i(from->run_at_ms), db_i(from->expired_ms), db_i(now_ms), db_s(owner),
+			  db_i(now_ms + lease_ms));
 	*n = ok ? r.rows : 0;
 	for (size_t i = 0; ok && i < r.rows; i++)
 		ok = fill_lease(db, &r, i, now_ms, &out[i], e);

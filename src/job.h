@@ -109,8 +109,8 @@ struct job_ticket {
 /*
  * Erases a case: its rows now, its objects by whoever calls (see erase.h), who then says
  * job_erased. Until then the number cannot be asked for. `now_ms` (see fleet_now) is the first
- * mark. ERR_ABSENT: not known. ERR_BUSY: a job is active, or a worker still has bytes of it in
- * flight.
+ * mark. ERR_ABSENT: not known. ERR_BUSY: a job is active, a worker still has bytes of it in flight,
+ * or it is being erased.
  */
 [[nodiscard]] bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e);
 

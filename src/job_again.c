@@ -112,6 +112,18 @@ bool job_cancel(struct db *db, int64_t job_id, int64_t now_ms, struct err *e)
 
 /* ---- Erasing ---- */
 
+/* Fails: with BUSY when the number is being erased, else with ABSENT. */
+static bool fail_marked(struct db *db, const char *number, const char *busy, const char *absent,
+			struct err *e)
+{
+	struct db_rows r;
+	if (!db_exec(db, &r, e, "SELECT 1 FROM erasure WHERE number = $1", db_s(number)))
+		return false;
+	bool there = r.rows > 0;
+	db_rows_release(&r);
+	return fail(e, there ? ERR_BUSY : ERR_ABSENT, "%s", there ? busy : absent);
+}
+
 bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e)
 {
 	struct db_rows r = {0};
@@ -123,7 +135,8 @@ bool job_erase(struct db *db, const char *number, int64_t now_ms, struct err *e)
 			  " FROM process p WHERE p.number = $1",
 			  db_s(number));
 	if (ok && r.rows == 0)
-		ok = fail(e, ERR_ABSENT, "this case is not known here");
+		ok = fail_marked(db, number, "this case is being erased",
+				 "this case is not known here", e);
 	if (ok && db_int(&r, 0, 1) > 0)
 		ok = fail(e, ERR_BUSY, "this case is being worked on");
 	int64_t process_id = ok ? db_int(&r, 0, 0) : 0;
@@ -161,13 +174,8 @@ bool job_erase_late(struct db *db, const char *number, struct err *e)
 /* The mark is another one, or there is none. */
 static bool not_ours(struct db *db, const char *number, struct err *e)
 {
-	struct db_rows r;
-	if (!db_exec(db, &r, e, "SELECT 1 FROM erasure WHERE number = $1", db_s(number)))
-		return false;
-	bool there = r.rows > 0;
-	db_rows_release(&r);
-	return there ? fail(e, ERR_BUSY, "another process erases this case")
-		     : fail(e, ERR_ABSENT, "this case is erased already");
+	return fail_marked(db, number, "another process erases this case",
+			   "this case is erased already", e);
 }
 
 bool job_erasing(struct db *db, const char *number, int64_t mark, int64_t *next, struct err *e)

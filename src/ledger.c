@@ -124,6 +124,8 @@ static bool goes_on(struct link *l, int n)
 {
 	struct db *db = l->db;
 	int64_t now = sys_mono_ms();
+	if (db->doubt)
+		return false; /* it may have been committed */
 	if (db->lazy && (!db->transient || db->out_of_time)) {
 		db->lazy = false; /* now one by one: who is to blame is seen */
 		return true;

@@ -64,7 +64,8 @@ void s3_op_release(struct s3_op *op)
 {
 	http_exchange_release(&op->exchange);
 	s3_call_release(&op->call);
-	op->body = NULL; /* the next call of this op may have none */
+	op->body = NULL; /* the next call of this op may have neither */
+	op->sink = NULL;
 	op->res = NULL;
 }
 

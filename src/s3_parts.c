@@ -21,17 +21,23 @@ enum { PARTS_MAX = 10000, XML_MAX = 2 << 20 };
 
 /* ---- Life ---- */
 
-void s3_parts_prepare(struct s3_upload *u)
+int64_t s3_parts_length(const struct s3_upload *u)
 {
-	int64_t size = u->put->body->size, part = u->target->config->s3_part_size;
+	int64_t size = u->put->body->size, part = u->target.config->s3_part_size;
 	while ((size + part - 1) / part > PARTS_MAX)
 		part *= 2;
+	return part;
+}
+
+void s3_parts_prepare(struct s3_upload *u)
+{
+	int64_t size = u->put->body->size, part = s3_parts_length(u);
 	u->part_size = part;
 	u->nparts = (size_t)((size + part - 1) / part);
 	u->parts = xcalloc(u->nparts, sizeof *u->parts);
-	u->slots = xcalloc((size_t)u->target->config->s3_part_parallel, sizeof *u->slots);
+	u->slots = xcalloc((size_t)u->target.config->s3_part_parallel, sizeof *u->slots);
 	u->next = u->there = 0;
-	u->resumed = false;
+	u->resumed = u->blind = u->unproven = false;
 	u->failed = (struct err){0};
 }
 
@@ -48,17 +54,13 @@ void s3_parts_release(struct s3_upload *u)
 		xfree(u->parts[i].etag);
 		xfree(u->parts[i].known);
 	}
-	for (size_t i = 0; i < u->nstrays; i++)
-		xfree(u->strays[i]);
-	xfree(u->strays);
 	xfree(u->parts);
 	xfree(u->slots);
 	xfree(u->id);
-	u->strays = NULL;
 	u->parts = NULL;
 	u->slots = NULL;
 	u->id = NULL;
-	u->nstrays = u->nparts = 0;
+	u->nparts = 0;
 }
 
 /* ---- Failing ---- */
@@ -87,13 +89,14 @@ void s3_parts_give_up(struct s3_upload *u)
 static void begin_anew(struct s3_upload *u)
 {
 	u->anew = true;
-	if (++u->wrong > u->target->config->s3_retry_max) {
+	if (++u->wrong > u->target.config->s3_retry_max) {
 		fail(&u->failed, ERR_BUSY, "the S3 server does not keep the upload of %s",
 		     u->put->key);
 		s3_parts_give_up(u);
 		return;
 	}
 	s3_parts_release(u);
+	u->ours = false;
 	s3_upload_look(u, s3_parts_begin);
 }
 
@@ -113,38 +116,6 @@ static void whole_etag(const struct s3_upload *u, char out[static 64])
 	snprintf(out, 64, "%s-%zu", hex, u->nparts);
 }
 
-static void stray_gone(struct s3_op *op);
-
-void s3_parts_end(struct s3_upload *u)
-{
-	if (u->doubtful && u->target->facts.may_list_uploads) {
-		s3_parts_find_others(u);
-		return;
-	}
-	if (u->nstrays == 0) {
-		/* What it was begun with is not known of an upload that we went on with. */
-		if (u->resumed || u->unproven)
-			s3_upload_look(u, begin_anew);
-		else
-			s3_upload_end(u, NULL);
-		return;
-	}
-	s3_op_release(&u->op);
-	char *id = u->strays[--u->nstrays];
-	s3_call_abort(&u->op.call, u->put->key, id);
-	xfree(id);
-	s3_upload_ask(u, stray_gone);
-}
-
-/* Whether it could be aborted or not: the sweep of old uploads comes anyway. */
-static void stray_gone(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	if (op->verdict.meaning == S3_GOOD)
-		metric_add(METRIC_store_orphans, 1);
-	s3_parts_end(u);
-}
-
 /* Our parts are gone: the key is looked at, since somebody may have been faster with it. */
 static void let_go(struct s3_op *op)
 {
@@ -158,14 +129,16 @@ static void completed(struct s3_op *op)
 	case S3_GOOD: {
 		char *etag = s3_read_completed(op->res->body, op->res->body_len);
 		u->ours = true;
-		u->unproven = etag && !*etag;
+		u->unproven = etag && s3_etag_parts(etag) <= 0;
 		whole_etag(u, u->etag);
 		bool right = u->unproven || (etag && s3_upload_etag_is(u, etag, u->etag));
 		xfree(etag);
-		if (right)
-			s3_parts_end(u);
-		else
+		if (!right)
 			s3_upload_wrong(u);
+		else if (u->resumed || u->unproven) /* what it was begun with is not known */
+			s3_upload_look(u, begin_anew);
+		else
+			s3_strays_end(u);
 		return;
 	}
 	case S3_ABSENT: /* completed before, and the answer was lost? */
@@ -207,7 +180,7 @@ static void complete(struct s3_upload *u)
 	xfree(etags);
 	s3_op_release(&u->op);
 	s3_call_complete(&u->op.call, u->put->key, u->id, buf_detach(&xml),
-			 u->target->facts.only_new);
+			 u->target.facts.only_new);
 	s3_upload_ask(u, completed);
 }
 
@@ -252,14 +225,19 @@ static void got_part(struct s3_op *op)
 		return;
 	}
 	sys_hex(p->md5, sizeof p->md5, hex);
-	if (s3_upload_etag_is(s->upload, op->res->want[S3_WANT_ETAG], hex)) {
-		/* What is sent back when completing is what the server said. */
-		char *etag = s3_plain_etag(op->res->want[S3_WANT_ETAG]);
+	/* What is sent back when completing is what the server said. */
+	char *etag = s3_plain_etag(op->res->want[S3_WANT_ETAG]);
+	bool blind = *etag && s3_etag_parts(etag) < 0;
+	bool there = blind || s3_upload_etag_is(s->upload, etag, hex);
+	if (there) {
+		s->upload->blind |= blind && s->upload->target.facts.etag_is_md5;
 		part_there(s, etag);
-		xfree(etag);
-		return;
 	}
-	if (++p->wrong > s->upload->target->config->s3_retry_max) {
+	xfree(etag);
+	if (there)
+		return;
+	s->upload->unlike = true;
+	if (++p->wrong > s->upload->target.config->s3_retry_max) {
 		fail(&e, ERR_BUSY,
 		     "the S3 server's ETag of part %zu of %s is not that of the bytes that were "
 		     "sent",
@@ -288,7 +266,7 @@ static void hash_part(struct s3_op *op)
 		return;
 	}
 	sys_hex(p->md5, sizeof p->md5, hex);
-	if (p->known && p->known_size == len && u->target->facts.etag_is_md5 &&
+	if (p->known && p->known_size == len && u->target.facts.etag_is_md5 &&
 	    strcmp(p->known, hex) == 0) {
 		metric_add(METRIC_store_parts_kept, 1);
 		part_there(s, p->known);
@@ -306,7 +284,7 @@ static void hash_part(struct s3_op *op)
 
 void s3_parts_send(struct s3_upload *u)
 {
-	size_t slots = (size_t)u->target->config->s3_part_parallel;
+	size_t slots = (size_t)u->target.config->s3_part_parallel;
 	for (size_t i = 0; i < slots && u->next < u->nparts && u->failed.kind == ERR_NONE; i++) {
 		struct s3_slot *s = &u->slots[i];
 		if (s->busy)
@@ -317,7 +295,7 @@ void s3_parts_send(struct s3_upload *u)
 		s->op.done = hash_part;
 		u->parts[s->part].state = PART_UNDER_WAY;
 		u->flying++;
-		s3_engine_start(u->target->engine, &s->op);
+		s3_engine_start(u->target.engine, &s->op);
 	}
 	if (u->flying)
 		return;

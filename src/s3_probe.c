@@ -51,7 +51,7 @@ static bool put(struct probe *b, enum lie lie, struct s3_op *op, struct err *e)
 	if (lie == WRONG_SHA256)
 		sha256[0] = sha256[0] == '0' ? '1' : '0';
 	base64_encode(md5, sizeof md5, text);
-	*op = (struct s3_op){.once = lie != HONEST};
+	*op = (struct s3_op){.once = lie != HONEST && lie != ONLY_NEW};
 	s3_call_put(&op->call, &(struct s3_object){.key = b->key,
 						   .mime = "text/plain",
 						   .name = "probe.txt",
@@ -70,18 +70,42 @@ static bool is_md5(const struct probe *b, const char *etag)
 	return strlen(etag) == 34 && strncmp(etag + 1, hex, 32) == 0;
 }
 
-/* Whether the server refuses this lie. Not to know is an error only when it cannot be reached. */
+/* Whether the answer says what the server thinks of a lie. The answers to a wrong hash are worth
+ * another try elsewhere; here they are what is hoped for. */
+static bool is_decided(const struct s3_op *op, enum lie lie)
+{
+	const struct s3_verdict *v = &op->verdict;
+	switch (v->meaning) {
+	case S3_GOOD:
+	case S3_ABSENT:
+	case S3_TAKEN:
+		return true;
+	case S3_REFUSED:
+		return op->res->status < 500 || v->unknown;
+	case S3_RETRY:
+		return lie != ONLY_NEW &&
+		       (strcmp(v->code, "BadDigest") == 0 ||
+			strncmp(v->code, "XAmzContent", strlen("XAmzContent")) == 0);
+	case S3_SLOW:
+	case S3_LOCAL:
+		return false;
+	}
+	return false;
+}
+
+/* Whether the server refuses this lie. What may pass is no answer but an error: what is found
+ * counts for a day. */
 static bool refuses(struct probe *b, enum lie lie, bool *out, struct err *e)
 {
 	struct s3_op op;
 	struct err why = {0};
 	bool taken = put(b, lie, &op, &why);
-	/* The answers to a wrong hash are worth another try elsewhere; here they are what is hoped
-	 * for. Faults of the connection are not. */
-	bool answered = op.res->fault == HTTP_FAULT_NONE && op.res->status < 500;
-	*out = lie == ONLY_NEW ? op.verdict.meaning == S3_TAKEN : !taken && answered;
+	bool decided = is_decided(&op, lie);
+	/* What the server does not know it does not check. */
+	*out = decided && !op.verdict.unknown &&
+	       (lie == ONLY_NEW ? op.verdict.meaning == S3_TAKEN : !taken);
 	s3_op_release(&op);
-	if (taken || answered || op.verdict.unknown)
+	if (decided)
 		return true;
 	*e = why;
 	return false;

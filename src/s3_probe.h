@@ -12,7 +12,8 @@
  * Asks some ten small requests and waits for them. `name` is the probe's object: whoever may probe
  * at the same time takes another, and the same each time, so that a kill leaves one at most. False
  * when objects could not be stored there: *e is one line that says what is wrong (ERR_BUSY: the
- * server cannot be reached now; `quick`: the first request is not tried again).
+ * server cannot be reached now, or has too much to do to say what it can; `quick`: the first
+ * request is not tried again).
  */
 [[nodiscard]] bool s3_probe(struct s3_engine *x, const struct s3_place *p, const char *name,
 			    bool quick, struct s3_facts *out, struct err *e);

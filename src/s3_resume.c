@@ -5,6 +5,7 @@
 #include "s3_parts.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "s3_xml.h"
 #include "sys.h"
 
@@ -13,13 +14,13 @@
 static void add_stray(struct s3_upload *u, const char *id)
 {
 	u->strays = xrealloc(u->strays, (u->nstrays + 1) * sizeof *u->strays);
-	u->strays[u->nstrays++] = xstrdup(id);
+	u->strays[u->nstrays++] = (struct s3_stray){xstrdup(u->put->key), xstrdup(id)};
 }
 
 /* Uploads of this key: the youngest that is not `self`, NULL for none; the others are strays. */
 static char *find_uploads(struct s3_upload *u, const struct s3_list *l, const char *self)
 {
-	char *full = xasprintf("%s%s", u->target->place->prefix, u->put->key), *best = NULL;
+	char *full = xasprintf("%s%s", u->target.place->prefix, u->put->key), *best = NULL;
 	int64_t age = INT64_MIN;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct s3_item *o = &l->items[i];
@@ -56,7 +57,7 @@ static void created(struct s3_op *op)
 		s3_parts_give_up(u);
 		return;
 	}
-	u->doubtful = op->tries > 0;
+	u->doubtful = u->doubtful || op->tries > 0;
 	s3_parts_send(u);
 }
 
@@ -157,12 +158,12 @@ static void got_uploads(struct s3_op *op)
 void s3_parts_begin(struct s3_upload *u)
 {
 	s3_parts_prepare(u);
-	if (u->anew || !u->target->facts.may_list_uploads) {
+	if (u->anew || !u->target.facts.may_list_uploads) {
 		create(u);
 		return;
 	}
 	s3_op_release(&u->op);
-	s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
+	s3_call_uploads(&u->op.call, u->target.place, u->put->key, "", "");
 	s3_upload_ask(u, got_uploads);
 }
 
@@ -175,19 +176,51 @@ static void got_others(struct s3_op *op)
 	struct err ignored;
 	if (op->verdict.meaning == S3_GOOD &&
 	    s3_read_list(op->res->body, op->res->body_len, &l, &ignored)) {
-		char *other = find_uploads(u, &l, u->id);
+		char *other = find_uploads(u, &l, u->id ? u->id : "");
 		if (other)
 			add_stray(u, other);
 		xfree(other);
 		s3_list_release(&l);
 	}
-	s3_parts_end(u);
+	s3_strays_end(u);
 }
 
-void s3_parts_find_others(struct s3_upload *u)
+static void drop_stray(struct s3_stray *s)
 {
-	u->doubtful = false;
+	xfree(s->key);
+	xfree(s->id);
+}
+
+/* Whether it could be aborted or not: the sweep of old uploads comes anyway. */
+static void stray_gone(struct s3_op *op)
+{
+	if (op->verdict.meaning == S3_GOOD)
+		metric_add(METRIC_store_orphans, 1);
+	s3_strays_end(op->owner);
+}
+
+void s3_strays_end(struct s3_upload *u)
+{
 	s3_op_release(&u->op);
-	s3_call_uploads(&u->op.call, u->target->place, u->put->key, "", "");
-	s3_upload_ask(u, got_others);
+	if (u->doubtful && u->target.facts.may_list_uploads) {
+		u->doubtful = false;
+		s3_call_uploads(&u->op.call, u->target.place, u->put->key, "", "");
+		s3_upload_ask(u, got_others);
+		return;
+	}
+	if (u->nstrays == 0) {
+		s3_upload_end(u, NULL);
+		return;
+	}
+	struct s3_stray *s = &u->strays[--u->nstrays];
+	s3_call_abort(&u->op.call, s->key, s->id);
+	drop_stray(s);
+	s3_upload_ask(u, stray_gone);
+}
+
+void s3_strays_release(struct s3_upload *u)
+{
+	for (size_t i = 0; i < u->nstrays; i++)
+		drop_stray(&u->strays[i]);
+	xfree(u->strays);
 }

@@ -17,12 +17,10 @@ enum { READ_SIZE = 256 << 10, SUFFIX_DIGITS = 8 };
 
 /* ---- Shared with s3_parts.c ---- */
 
-bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigned char md5[16],
-		    char sha256[65], struct err *e)
+bool s3_upload_add(const struct spool *body, int64_t from, int64_t len, struct md5 *m,
+		   struct sha256 *s, struct err *e)
 {
 	char *buffer = xmalloc(READ_SIZE);
-	struct md5 *m = md5_new();
-	struct sha256 *s = sha256 ? sha256_new() : NULL;
 	bool ok = true;
 	for (int64_t at = 0; ok && at < len;) {
 		size_t want = len - at < READ_SIZE ? (size_t)(len - at) : READ_SIZE;
@@ -36,12 +34,21 @@ bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigne
 			sha256_add(s, buffer, (size_t)n);
 		at += n;
 	}
+	xfree(buffer);
+	return ok;
+}
+
+bool s3_upload_hash(const struct spool *body, int64_t from, int64_t len, unsigned char md5[16],
+		    char sha256[65], struct err *e)
+{
+	struct md5 *m = md5_new();
+	struct sha256 *s = sha256 ? sha256_new() : NULL;
+	bool ok = s3_upload_add(body, from, len, m, s, e);
 	md5_end(m, md5);
 	if (s)
 		sha256_end(s, sha256);
 	md5_free(m);
 	sha256_free(s);
-	xfree(buffer);
 	return ok;
 }
 
@@ -49,7 +56,7 @@ void s3_upload_ask(struct s3_upload *u, void (*done)(struct s3_op *))
 {
 	u->op.owner = u;
 	u->op.done = done;
-	s3_engine_start(u->target->engine, &u->op);
+	s3_engine_start(u->target.engine, &u->op);
 }
 
 void s3_upload_end(struct s3_upload *u, const struct err *why)
@@ -58,8 +65,12 @@ void s3_upload_end(struct s3_upload *u, const struct err *why)
 	put->ok = why == NULL;
 	if (why)
 		put->err = *why;
+	if (why && u->unlike)
+		atomic_store(u->target.doubted, true);
 	s3_op_release(&u->op);
 	s3_parts_release(u);
+	s3_proof_release(u);
+	s3_strays_release(u);
 	xfree(u);
 	put->finished(put);
 }
@@ -71,12 +82,12 @@ struct s3_object s3_upload_object(const struct s3_upload *u, const char *md5)
 				  .name = u->put->name,
 				  .sha256 = u->put->body->sha256,
 				  .md5 = md5,
-				  .only_new = u->target->facts.only_new};
+				  .only_new = u->target.facts.only_new};
 }
 
 bool s3_upload_etag_is(const struct s3_upload *u, const char *etag, const char *expected)
 {
-	if (!u->target->facts.etag_is_md5)
+	if (!u->target.facts.etag_is_md5)
 		return true;
 	char *plain = s3_plain_etag(etag);
 	bool same = strcmp(plain, expected) == 0;
@@ -104,43 +115,10 @@ static void restart(struct s3_upload *u)
 	s3_upload_ask(u, begin);
 }
 
-/* The ETag of an object that was put whole is the MD5 of its bytes: more than what its metadata
- * says. False when it is that, and not ours. */
-static bool is_not_another(struct s3_upload *u, const char *etag)
+void s3_upload_known(struct s3_upload *u, bool same)
 {
-	unsigned char md5[16];
-	char hex[33];
-	struct err ignored;
-	const struct spool *body = u->put->body;
-	if (strlen(etag) != 34 || body->size > u->target->config->s3_multipart_from ||
-	    !s3_upload_hash(body, 0, body->size, md5, NULL, &ignored))
-		return true;
-	sys_hex(md5, sizeof md5, hex);
-	return s3_upload_etag_is(u, etag, hex);
-}
-
-static void got_head(struct s3_op *op)
-{
-	struct s3_upload *u = op->owner;
-	const struct spool *body = u->put->body;
-	/* Without the permission to list, Amazon does not say that a key is free. */
-	bool hidden = op->res->status == 403 && !u->target->facts.may_list;
-	if (op->verdict.meaning == S3_ABSENT || hidden) {
-		u->on_absent(u);
-		return;
-	}
-	if (op->verdict.meaning != S3_GOOD) {
-		s3_upload_end(u, &op->verdict.err);
-		return;
-	}
-	bool same = op->res->content_length == body->size &&
-		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
-	if (u->ours)
-		same = same && s3_upload_etag_is(u, op->res->want[S3_WANT_ETAG], u->etag);
-	else
-		same = same && is_not_another(u, op->res->want[S3_WANT_ETAG]);
 	if (same) {
-		s3_upload_end(u, NULL);
+		s3_strays_end(u);
 		return;
 	}
 	if (u->ours) { /* completed from an older upload that was begun with other facts, or wrong
@@ -155,10 +133,42 @@ static void got_head(struct s3_op *op)
 		return;
 	}
 	u->renamed = true;
-	char *key = other_key(u->put->key, body->sha256);
+	char *key = other_key(u->put->key, u->put->body->sha256);
 	xfree(u->put->key);
 	u->put->key = key;
 	restart(u);
+}
+
+static bool tells_parts(const char *said)
+{
+	char *etag = s3_plain_etag(said);
+	bool tells = s3_etag_parts(etag) > 0;
+	xfree(etag);
+	return tells;
+}
+
+static void got_head(struct s3_op *op)
+{
+	struct s3_upload *u = op->owner;
+	const struct spool *body = u->put->body;
+	/* Without the permission to list, Amazon does not say that a key is free. */
+	bool hidden = op->res->status == 403 && !u->target.facts.may_list;
+	if (op->verdict.meaning == S3_ABSENT || hidden) {
+		u->on_absent(u);
+		return;
+	}
+	if (op->verdict.meaning != S3_GOOD) {
+		s3_upload_end(u, &op->verdict.err);
+		return;
+	}
+	bool same = op->res->content_length == body->size &&
+		    strcmp(op->res->want[S3_WANT_SHA256], body->sha256) == 0;
+	const char *etag = op->res->want[S3_WANT_ETAG];
+	if (same && (!u->ours || (u->blind && !tells_parts(etag))))
+		s3_proof_begin(u, etag);
+	else
+		s3_upload_known(
+			u, same && (!tells_parts(etag) || s3_upload_etag_is(u, etag, u->etag)));
 }
 
 void s3_upload_look(struct s3_upload *u, void (*on_absent)(struct s3_upload *))
@@ -178,7 +188,7 @@ static void removed_wrong(struct s3_op *op)
 		s3_upload_end(u, &op->verdict.err);
 		return;
 	}
-	if (u->wrong <= u->target->config->s3_retry_max) {
+	if (u->wrong <= u->target.config->s3_retry_max) {
 		restart(u);
 		return;
 	}
@@ -191,6 +201,7 @@ static void removed_wrong(struct s3_op *op)
 void s3_upload_wrong(struct s3_upload *u)
 {
 	u->wrong++;
+	u->unlike = true;
 	u->anew = true;
 	s3_op_release(&u->op);
 	s3_call_delete(&u->op.call, u->put->key);
@@ -201,7 +212,7 @@ void s3_upload_wrong(struct s3_upload *u)
 
 static void absent_after_all(struct s3_upload *u)
 {
-	if (++u->wrong <= u->target->config->s3_retry_max) {
+	if (++u->wrong <= u->target.config->s3_retry_max) {
 		restart(u);
 		return;
 	}
@@ -260,17 +271,17 @@ static void begin(struct s3_op *op)
 {
 	struct s3_upload *u = op->owner;
 	u->op.body = NULL;
-	bool large = u->put->body->size > u->target->config->s3_multipart_from;
-	if (large || !u->target->facts.only_new) /* the put itself would not find out */
+	bool large = u->put->body->size > u->target.config->s3_multipart_from;
+	if (large || !u->target.facts.only_new) /* the put itself would not find out */
 		s3_upload_look(u, large ? s3_parts_begin : put_whole);
 	else
 		put_whole(u);
 }
 
-void s3_upload_start(struct s3_target *t, struct put *put)
+void s3_upload_start(const struct s3_target *t, struct put *put)
 {
 	struct s3_upload *u = xcalloc(1, sizeof *u);
-	u->target = t;
+	u->target = *t;
 	u->put = put;
 	s3_upload_ask(u, begin);
 }

@@ -13,16 +13,20 @@
 #include "s3_facts.h"
 #include "store.h"
 
-/* What uploads need of their store; borrowed by each upload. */
+#include <stdatomic.h>
+
+/* What uploads need of their store; each upload keeps a copy, so the facts of one do not change. */
 struct s3_target {
 	struct s3_engine *engine;
 	const struct s3_place *place;
 	const struct config *config;
+	_Atomic bool *doubted; /* is set when an upload failed whose bytes had another ETag than the
+				* facts let expect: they may be true no more */
 	struct s3_facts facts;
 };
 
 /* Begins; `put->finished` is called on the engine's thread when it is over. put->key may change.
  * From any thread. */
-void s3_upload_start(struct s3_target *t, struct put *put);
+void s3_upload_start(const struct s3_target *t, struct put *put);
 
 #endif

@@ -2,8 +2,10 @@
  * store_s3 - objects in a bucket: the members of struct store_ops over an engine.
  *
  * What the server can do is found out by a probe when the store is opened for writing, and
- * remembered for a day in data_dir/store-probe-<place>.json. A server that cannot be reached then
- * is no reason not to open: uploads wait for it. One that refuses is: nothing would ever be stored.
+ * remembered for a day in data_dir/store-probe-<place>.json, or until an upload that failed makes
+ * us doubt it: then the next check probes anew, and nothing is put before. A server that cannot be
+ * reached then is no reason not to open: uploads wait for it. One that refuses is: nothing would
+ * ever be stored.
  */
 #include "store.h"
 
@@ -35,16 +37,33 @@ struct store_s3 {
 	struct s3_place place;
 	struct s3_account account;
 	struct s3_engine *engine;
-	struct s3_target target;
+	struct s3_target target;    /* its facts: guarded by facts_lock */
+	pthread_mutex_t facts_lock; /* held for moments only */
 	char *probe_file, *probe_place;
 	char probe_name[17];     /* of this machine and data_dir */
 	pthread_mutex_t lock;    /* held while the server is probed */
-	_Atomic bool probed;     /* target.facts are known; they do not change afterwards */
+	_Atomic bool probed;     /* target.facts are known */
+	_Atomic bool doubted;    /* an upload says that they are not true any more */
 	_Atomic int64_t trouble; /* puts that failed since the last one that did not */
 	struct s3_sweeper *sweeper;
 };
 
 /* ---- Facts ---- */
+
+static void learn(struct store_s3 *s, const struct s3_facts *f)
+{
+	pthread_mutex_lock(&s->facts_lock);
+	s->target.facts = *f;
+	pthread_mutex_unlock(&s->facts_lock);
+}
+
+static struct s3_target target_of(struct store_s3 *s)
+{
+	pthread_mutex_lock(&s->facts_lock);
+	struct s3_target t = s->target;
+	pthread_mutex_unlock(&s->facts_lock);
+	return t;
+}
 
 /* What is remembered, however long ago it was found out. */
 static bool read_facts(const struct store_s3 *s, struct s3_facts *f)
@@ -66,14 +85,14 @@ static bool recall(struct store_s3 *s)
 	int64_t age = sys_wall_ms() - f.probed_ms;
 	if (age < 0 || age > REMEMBER_MS)
 		return false;
-	s->target.facts = f;
+	learn(s, &f);
 	return true;
 }
 
 /* Losing it costs another probe, so it is neither synced nor is failing an error. */
-static void remember(struct store_s3 *s)
+static void remember(const struct store_s3 *s, const struct s3_facts *f)
 {
-	char *text = s3_facts_write(&s->target.facts, s->probe_place);
+	char *text = s3_facts_write(f, s->probe_place);
 	char *draft = xasprintf("%s.part", s->probe_file);
 	struct err ignored;
 	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -95,13 +114,20 @@ static bool ask_facts(struct store_s3 *s, bool anew, bool quick, struct err *e)
 	snprintf(name, sizeof name, "%s%s", s->probe_name, anew ? "-check" : "");
 	if (!s3_probe(s->engine, &s->place, name, quick, &f, e))
 		return false;
-	s->target.facts = f;
-	remember(s);
+	learn(s, &f);
+	remember(s, &f);
 	buf_init(&line, 1024);
 	s3_facts_show(&f, &line);
 	log_info("store probed", "facts=\"%s\"", buf_str(&line));
 	buf_release(&line);
 	return true;
+}
+
+/* From the engine's thread. */
+static void forget(struct store_s3 *s)
+{
+	unlink(s->probe_file);
+	atomic_store(&s->probed, false);
 }
 
 /* Makes the facts known, by memory or by asking. */
@@ -138,6 +164,7 @@ static void close_s3(struct store *base)
 	s3_engine_free(s->engine);
 	s3_place_release(&s->place);
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->facts_lock);
 	xfree(s->probe_file);
 	xfree(s->probe_place);
 	xfree(s);
@@ -171,6 +198,7 @@ static struct store *open_s3(const struct config *c, const char *where, enum sto
 	s->config = c;
 	s->account = (struct s3_account){c->s3_access_key, c->s3_secret_key, c->s3_session_token};
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->facts_lock, NULL);
 	if (!s3_place_parse(&s->place, c, where, e) || !have_keys(c, e) ||
 	    !(s->engine = s3_engine_new(&s->place, &s->account, c, e))) {
 		close_s3(&s->base);
@@ -181,7 +209,8 @@ static struct store *open_s3(const struct config *c, const char *where, enum sto
 	sha256_hex(s->probe_place, strlen(s->probe_place), name);
 	s->probe_file = xasprintf("%s/store-probe-%.8s.json", c->data_dir, name);
 	name_probe(s);
-	s->target = (struct s3_target){.engine = s->engine, .place = &s->place, .config = c};
+	s->target = (struct s3_target){
+		.engine = s->engine, .place = &s->place, .config = c, .doubted = &s->doubted};
 	struct err why = {0};
 	if (mode != STORE_READ && !find_facts(s, false, mode == STORE_SERVE, &why)) {
 		if (why.kind != ERR_BUSY || mode == STORE_WRITE) {
@@ -216,6 +245,8 @@ static void watched_over(struct put *p)
 		atomic_store(&w->store->trouble, 0);
 	else
 		atomic_fetch_add(&w->store->trouble, 1);
+	if (atomic_exchange(&w->store->doubted, false))
+		forget(w->store);
 	xfree(w);
 	put->finished(put);
 }
@@ -235,7 +266,8 @@ static void start_s3(struct store *base, struct put *put)
 	*w = (struct watched){.put = *put, .caller = put, .store = s};
 	w->put.finished = watched_over;
 	w->put.finished_arg = w;
-	s3_upload_start(&s->target, &w->put);
+	const struct s3_target target = target_of(s);
+	s3_upload_start(&target, &w->put);
 }
 
 static void cut_s3(struct store *base)
@@ -254,7 +286,7 @@ static bool is_hidden(struct store_s3 *s, const struct s3_op *op)
 	if (op->res->status != 403 || (*code && strcmp(code, "AccessDenied") != 0))
 		return false;
 	if (atomic_load(&s->probed))
-		return !s->target.facts.may_list;
+		return !target_of(s).facts.may_list;
 	return read_facts(s, &f) && !f.may_list;
 }
 
@@ -343,7 +375,7 @@ static bool sweep_folder(struct store_s3 *s, const char *folder, const struct st
 	if (s3_sweep(s->engine, &s->place, folder, INT64_MAX, guard, &swept, e))
 		return true;
 	return swept.unlisted && find_facts(s, false, true, &ignored) &&
-	       !s->target.facts.may_list_uploads;
+	       !target_of(s).facts.may_list_uploads;
 }
 
 static bool erase_s3(struct store *base, const char *folder, const struct store_guard *guard,
@@ -402,9 +434,10 @@ static void describe_s3(struct store *base, struct buf *out)
 		return;
 	}
 	char at[25];
-	sys_format_utc(s->target.facts.probed_ms, at);
+	const struct s3_facts f = target_of(s).facts;
+	sys_format_utc(f.probed_ms, at);
 	buf_addf(out, "probe  %s: ", at);
-	s3_facts_show(&s->target.facts, out);
+	s3_facts_show(&f, out);
 	buf_adds(out, "\n");
 }
 
@@ -416,8 +449,9 @@ static bool probe_s3(struct store *base, struct err *e)
 static void facts_s3(struct store *base, struct buf *out)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
+	const struct s3_facts f = target_of(s).facts;
 	if (atomic_load(&s->probed))
-		s3_facts_show(&s->target.facts, out);
+		s3_facts_show(&f, out);
 }
 
 const struct store_ops store_s3 = {

@@ -21,7 +21,6 @@ enum {
 	TURN_MS = 2000,
 	ALIVE_MS = 15000, /* a process that says nothing for so long is dead */
 	SWEEP_EVERY_MS = 5000,
-	CHANGES_KEPT_MS = 300000, /* longer than any process needs to read them */
 	VACUUM_EVERY_MS = 20000,
 	HEALTH_EVERY_MS = 15000,
 	OLD_S = 60, /* a snapshot so old is worth a line */
@@ -143,7 +142,7 @@ static bool sweep(struct upkeep *u, struct err *e)
 {
 	int64_t now;
 	return fleet_now(u->db, &now, e) && fleet_sweep(u->db, now, e) &&
-	       change_trim(u->db, now - CHANGES_KEPT_MS, e) && finish_erasures(u, now, e);
+	       change_trim(u->db, now - CHANGE_KEPT_MS, e) && finish_erasures(u, now, e);
 }
 
 static bool care(struct upkeep *u, struct err *e)

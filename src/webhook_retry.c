@@ -223,3 +223,10 @@ void webhook_judge(const struct http_res *r, const struct webhook_schedule *s, i
 	v->fate = WEBHOOK_AGAIN;
 	decide_wait(r, s->waits_ms[try - 1], now_ms, random, v);
 }
+
+void webhook_withdraw(const char *error, struct webhook_verdict *v)
+{
+	*v = (struct webhook_verdict){.class = WEBHOOK_LOCAL, .fate = WEBHOOK_CANCELLED};
+	snprintf(v->error, sizeof v->error, "%s", error);
+	snprintf(v->why, sizeof v->why, "it was never sent, and is not tried again");
+}

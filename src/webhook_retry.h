@@ -47,7 +47,7 @@ enum webhook_fate {
 	WEBHOOK_DELIVERED,
 	WEBHOOK_AGAIN,
 	WEBHOOK_FAILED,    /* the schedule is at its end */
-	WEBHOOK_CANCELLED, /* another try would be no use: gone, blocked */
+	WEBHOOK_CANCELLED, /* another try would be no use: gone, blocked, withdrawn */
 };
 
 struct webhook_verdict {
@@ -66,5 +66,9 @@ struct webhook_verdict {
  */
 void webhook_judge(const struct http_res *r, const struct webhook_schedule *s, int64_t try,
 		   int64_t now_ms, uint64_t random, struct webhook_verdict *out);
+
+/* The end of a message that cannot be made any more: WEBHOOK_LOCAL, never sent, not counted.
+ * `error` says what is gone. */
+void webhook_withdraw(const char *error, struct webhook_verdict *out);
 
 #endif

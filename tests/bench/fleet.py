@@ -68,7 +68,7 @@ COMMIT;
 PGBENCH_WORK = """
 \\set m random(1, 1000000000000)
 BEGIN;
-WITH found AS MATERIALIZED (SELECT id FROM job WHERE state = 'pending' AND run_at_ms <= 9
+WITH found AS MATERIALIZED (SELECT id FROM job WHERE state = 'pending'
  ORDER BY priority DESC, run_at_ms, id LIMIT 1 FOR UPDATE SKIP LOCKED)
  UPDATE job SET state = 'processing', owner = 'x', epoch = epoch + 1, lease_until_ms = 9, last_event = last_event + 1
  WHERE id IN (SELECT id FROM found) RETURNING id AS j \\gset

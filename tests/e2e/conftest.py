@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import api  # noqa: E402
 import databases  # noqa: E402
+import fleet  # noqa: E402
 import lib  # noqa: E402
+import postgres  # noqa: E402
 import rados  # noqa: E402
 import s3proxy  # noqa: E402
 import stores  # noqa: E402
@@ -291,3 +293,43 @@ def shared(request, store_kind, database_kind):
         service = api.Service(place, sim, store=store, database=database, rate_limit="100000", rate_limit_anonymous="100000", **more)
         stack.callback(service.stop)
         yield service.start(), sim
+
+
+# ---- fleets ----
+
+
+@pytest.fixture
+def make_cluster():
+    """PostgreSQL servers of the test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*args, **settings):
+            cluster = postgres.Cluster(*args, **settings)
+            stack.callback(cluster.remove)
+            return cluster.start()
+
+        yield make
+
+
+@pytest.fixture
+def make_fleet(place, make_cluster):
+    with contextlib.ExitStack() as stack:
+
+        def make(sim, base=None, net=None, tablespace="", **settings):
+            database = databases.Postgres(base or databases.Server.url(), tablespace and f"TABLESPACE {tablespace}")
+            stack.callback(database.close)
+            f = fleet.Fleet(place, sim, database, net, **settings)
+            stack.callback(f.stop)
+            return f
+
+        yield make
+
+
+@pytest.fixture
+def net():
+    if not fleet.may_make_networks():
+        yield None  # the same on the loopback interface
+        return
+    n = fleet.Net()
+    yield n
+    n.close()

@@ -1,18 +1,26 @@
 """A fleet: processes of several roles on one PostgreSQL and one store, each in a network of its own where
-that is allowed (root), and what must hold of all of them together."""
+that is allowed (root), clients that ask it, and what must hold of all of them together."""
 
 import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
+import threading
+import time
 
 import api
 import lib
 import stores
 
 NETS = itertools.count(1)
+
+
+def plain(sim, n):
+    """The numbers of n cases without any oddity."""
+    return [c["number"] for c in sim.cases("?papers=0") if c["oddity"] == "plain"][:n]
 
 
 def may_make_networks():
@@ -164,3 +172,35 @@ class Fleet:
         assert stats["max_parallel"]["total"] <= limit, json.dumps(stats["max_parallel"])
         assert stats["bearer_elsewhere"] == 0
         return stats
+
+
+class Clients(threading.Thread):
+    """Asks for one case after the other at whichever process answers, until it was accepted."""
+
+    def __init__(self, f, numbers):
+        super().__init__(daemon=True)
+        self.f, self.numbers, self.accepted, self.failed = f, numbers, [], None
+
+    def run(self):
+        try:
+            for number in self.numbers:
+                self.ask(number)
+                time.sleep(0.05)
+        except Exception as e:  # noqa: BLE001
+            self.failed = e
+
+    def ask(self, number):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            node = random.choice([n for name, n in self.f.nodes.items() if name.startswith("api")])
+            with contextlib.suppress(OSError, api.http.client.HTTPException):
+                c = api.http.client.HTTPConnection(node.host, node.port or 1, timeout=5)
+                with contextlib.closing(c):
+                    c.request("POST", node.path(number, "jobs"), body="{}", headers={
+                        **node.key_header("user"), "Content-Type": "application/json"})
+                    status = c.getresponse().status
+                if status in (200, 202):
+                    self.accepted.append(number)
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"{number} was never accepted")

@@ -24,7 +24,7 @@ def test_parallelism(make_sim, make_autos, most, storm):
     """Never more calls at once than configured, and every document comes whole in the end."""
     documents = 80 if storm == "calm" else 40
     # Slow enough for a slow client to have as many calls in the air as it may.
-    sim = make_sim("--latency", 5 + 6 * most if storm == "calm" else 10, "--documents", documents)
+    sim = make_sim("--latency", 10 + 15 * most if storm == "calm" else 10, "--documents", documents)
     sim.script(STORMS[storm])
     autos = make_autos(sim, portal_parallel=min(3, most), portal_parallel_max=most, retry_max=20, portal_pause="10ms",
                        portal_pause_max="20ms")

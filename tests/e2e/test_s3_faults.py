@@ -10,9 +10,8 @@ import pytest
 import crash
 import lib
 import s3fault
+from commands import PLAIN, SMALL
 
-PLAIN = [n for n, name, _ in lib.catalogue() if name == "plain"]
-SMALL = lib.number_of("detail-array")
 OBJECT = r"/documentos/"
 
 # Faults that a second try heals. Each gives a new one: some of them remember.
@@ -178,6 +177,30 @@ def test_a_server_without_etags(make_autos, proxied, proxy, sim):
     proxy.calm()
     proxy.fault(s3fault.header("ETag", '"0123456789abcdef-not-md5"'))
     lib.expect_case(autos, sim, PLAIN[0], autos.get(PLAIN[0]).status)
+    lib.check_invariants(autos, sim)
+
+
+def test_etags_that_become_others(make_service, proxied, proxy, sim):
+    """As when a bucket begins to encrypt while the service runs: what the probe found is doubted and found anew, and the work
+    goes on without a hand."""
+    service = make_service(sim, store=proxied, **SHORT)
+    service.post(service.path(PLAIN[0], "jobs"), {})
+    assert service.finished(PLAIN[0])["outcome"] == "complete"
+    assert "ETag comparable yes" in service.stderr()
+    rule = proxy.fault(s3fault.etag())
+    service.post(service.path(SMALL, "jobs"), {})
+    assert service.finished(SMALL)["outcome"] == "complete"
+    assert rule.hits and "ETag comparable no" in service.stderr() and "storage trouble" in service.stderr()
+    service.stop()
+    lib.check_invariants(service, sim)
+
+
+def test_etags_that_become_others_between_two_commands(make_autos, proxied, proxy, sim):
+    autos = make_autos(sim, store=proxied, **SHORT)
+    autos.run("store", "check", check=0)
+    proxy.fault(s3fault.etag())
+    crash.check_error(autos.get(SMALL), says="ETag")
+    lib.expect_case(autos, sim, SMALL, autos.get(SMALL).status)
     lib.check_invariants(autos, sim)
 
 

@@ -7,7 +7,8 @@ import pytest
 import lib
 import s3fault
 import stores
-from test_s3_store import KINDS, PLAIN, SAME, available, file_name, one_line
+from commands import PLAIN, one_line
+from test_s3_store import KINDS, SAME, available, file_name
 
 
 def moved(autos, source, target, **more):

@@ -233,6 +233,47 @@ def test_parts_that_are_there(make_autos, medium, proxied, proxy, known, what):
         assert {n for _, n in sent(proxy)} == set(range(1, len(ours) + 1)) - kept
 
 
+def completed(bucket, key, body, part, sha):
+    """An object of these bytes in parts of this length, described as that of others."""
+    bodies = [body[at:at + part] for at in range(0, len(body), part)]
+    up = begun(bucket, key, *bodies, sha=sha)
+    tags = bucket.client.list_parts(Bucket=bucket.name, Key=key, UploadId=up)["Parts"]
+    bucket.client.complete_multipart_upload(
+        Bucket=bucket.name, Key=key, UploadId=up, MultipartUpload={"Parts": [{k: t[k] for k in ("PartNumber", "ETag")} for t in tags]})
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "others"])
+@pytest.mark.parametrize("etag", ["our parts", "other parts", "opaque", "none"])
+def test_what_a_description_says_is_no_proof(make_autos, medium, proxied, proxy, known, etag, ours):
+    """An object that was completed for other bytes than its upload was begun for: read back where its ETag does not tell."""
+    key, body = known
+    there = body if ours else body[:-7] + b"%%eof\r\n"
+    completed(proxied, proxied.full(key), there, (6 << 20) if etag == "other parts" else PART, lib.sha256(body))
+    if etag in ("opaque", "none"):
+        proxy.fault(s3fault.header("ETag", '"CJ3oz8XkAA="') if etag == "opaque" else s3fault.no_etag(), "HEAD", "/documentos/", times=1)
+    autos = make_autos(medium, store=proxied, **PARTS)
+    result = autos.get(NUMBER, "--no-folder")
+    assert result.status == 0, result
+    read = len(proxy.requests("GET", r"/documentos/[^?]*$"))
+    assert read == (0 if etag == "our parts" and ours else 1)
+    if ours:
+        assert sent(proxy) == {} and proxied.keys() == [key]
+    else:
+        stem, dot, ext = key.rpartition(".")
+        assert proxied.read(f"{stem}-{lib.sha256(body)[:8]}{dot}{ext}") == body and proxied.read(key) == there
+    finish(autos, medium, autos.get(NUMBER))
+
+
+@pytest.mark.parametrize("fault", [lambda: s3fault.header("ETag", '"CJ3oz8XkAA="'), s3fault.no_etag], ids=["opaque", "none"])
+def test_objects_whose_etag_does_not_tell(make_autos, medium, proxied, proxy, fault):
+    """Of parts it does: nothing is sent twice, nothing read back."""
+    autos = make_autos(medium, store=proxied, **PARTS)
+    proxy.fault(fault(), "HEAD", "/documentos/")
+    result = autos.get(NUMBER, "--no-folder")
+    assert result.status == 0 and set(sent(proxy).values()) == {1} and proxy.requests("GET", r"/documentos/[^?]*$") == [], result
+    finish(autos, medium, autos.get(NUMBER))
+
+
 def test_two_uploads_of_one_key(make_autos, medium, proxied, known):
     key, body = known
     for _ in range(3):

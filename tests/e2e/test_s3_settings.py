@@ -14,14 +14,9 @@ import rados
 import s3fault
 import s3proxy
 import stores
+from commands import PLAIN, SMALL, one_line
 
-PLAIN = [n for n, name, _ in lib.catalogue() if name == "plain"]
-SMALL, WILD = map(lib.number_of, ("detail-array", "names-wild"))
-
-
-def one_line(text):
-    assert text.count("\n") == 1 and text.endswith("\n"), text
-    return text
+WILD = lib.number_of("names-wild")
 
 
 # ---- credentials ----

@@ -12,15 +12,10 @@ import crash
 import lib
 import rados
 import s3fault
+from commands import PLAIN, SMALL, one_line
 
-PLAIN = [n for n, name, _ in lib.catalogue() if name == "plain"]
-SMALL, KINDS, WILD, SAME = map(lib.number_of, ("detail-array", "kinds", "names-wild", "same-content"))
+KINDS, WILD, SAME = map(lib.number_of, ("kinds", "names-wild", "same-content"))
 AWS = "/usr/bin/aws"  # Debian's
-
-
-def one_line(text):
-    assert text.count("\n") == 1 and text.endswith("\n"), text
-    return text
 
 
 def file_name(disposition):

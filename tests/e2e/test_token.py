@@ -5,16 +5,12 @@ import time
 import pytest
 
 import lib
+from commands import one_line
 
 pytestmark = pytest.mark.both
 
 NUMBER = lib.number_of("plain")
 REALM = "https://sso.cloud.pje.jus.br/auth/realms/pje"
-
-
-def one_line(text):
-    assert text.count("\n") == 1 and text.endswith("\n"), text
-    return text
 
 
 def refused_before_any_call(autos, sim, result):

@@ -25,7 +25,8 @@ struct bucket_bytes {
 struct bucket_object {
 	char *key;
 	struct bucket_bytes bytes;
-	char *sha256; /* as it was described */
+	char *sha256;     /* as it was described */
+	const char *said; /* in place of its ETag, with quotes if any; "" = none is said */
 };
 
 struct bucket_upload {
@@ -55,7 +56,8 @@ struct bucket {
 	struct bucket_rule rules[BUCKET_RULES];
 	size_t nrules;
 	int ids;
-	bool no_conditions; /* If-None-Match is passed over */
+	bool no_conditions;              /* If-None-Match is passed over */
+	bool opaque_parts, opaque_whole; /* ETags of parts, and of what is joined, are no MD5 */
 	void *arg;
 
 	struct config config;
@@ -241,8 +243,11 @@ static inline void bucket_part(struct bucket *b, const struct peer_asked *q, con
 		return;
 	}
 	assert_in_range(n, 1, BUCKET_PARTS);
-	bucket_keep(&u->parts[n - 1], q->body, q->body_len);
-	bucket_got(a, &u->parts[n - 1]);
+	struct bucket_bytes *p = &u->parts[n - 1];
+	bucket_keep(p, q->body, q->body_len);
+	if (b->opaque_parts)
+		snprintf(p->etag, sizeof p->etag, "part/%d=", n);
+	bucket_got(a, p);
 }
 
 /* Parts are joined in the order of the request, which names the ETag of each. */
@@ -263,7 +268,8 @@ static inline bool bucket_join(struct bucket_upload *u, const char *xml, struct 
 		     strncmp(etag + 12, p->etag, strlen(p->etag)) == 0 &&
 		     strncmp(etag + 12 + strlen(p->etag), "&quot;<", 7) == 0;
 		for (int i = 0; ok && i < 32; i += 2) {
-			char byte = (char)(hex_value(p->etag[i]) * 16 + hex_value(p->etag[i + 1]));
+			int high = hex_value(p->etag[i]), low = hex_value(p->etag[i + 1]);
+			char byte = high < 0 || low < 0 ? 0 : (char)(high * 16 + low);
 			buf_add(&raw, &byte, 1);
 		}
 		if (ok)
@@ -296,6 +302,8 @@ static inline void bucket_complete(struct bucket *b, const struct peer_asked *q,
 		bucket_error(a, 400, "InvalidPart");
 		return;
 	}
+	if (b->opaque_whole)
+		snprintf(whole.etag, sizeof whole.etag, "CJ3oz8XkAA=");
 	struct bucket_object *o = bucket_make(b, key);
 	xfree(o->bytes.data);
 	xfree(o->sha256);
@@ -358,7 +366,7 @@ static inline void bucket_get(struct bucket *b, const struct peer_asked *q, cons
 {
 	const struct bucket_object *o = bucket_find(b, key);
 	char *range = peer_header(q, "range"), *match = peer_header(q, "if-match");
-	char *etag = o ? xasprintf("\"%s\"", o->bytes.etag) : NULL;
+	char *etag = !o ? NULL : o->said ? xstrdup(o->said) : xasprintf("\"%s\"", o->bytes.etag);
 	size_t from = range && !whole ? strtoul(range + 6, NULL, 10) : 0;
 	if (!o)
 		bucket_error(a, 404, "NoSuchKey");
@@ -368,8 +376,8 @@ static inline void bucket_get(struct bucket *b, const struct peer_asked *q, cons
 		bucket_error(a, 416, "InvalidRange");
 	else {
 		a->status = from ? 206 : 200;
-		a->headers = xasprintf("ETag: %s\r\n%s%s%s", etag,
-				       o->sha256 ? "x-amz-meta-sha256: " : "",
+		a->headers = xasprintf("%s%s%s%s%s%s", *etag ? "ETag: " : "", etag,
+				       *etag ? "\r\n" : "", o->sha256 ? "x-amz-meta-sha256: " : "",
 				       o->sha256 ? o->sha256 : "", o->sha256 ? "\r\n" : "");
 		a->len = o->bytes.len - from;
 		a->body = xmalloc(a->len + 1);

@@ -1,5 +1,6 @@
 /*
- * pair - two processes on one database: a room of jobs.h, and a second connection that writes.
+ * pair - two processes on one database: a room of jobs.h, and a second connection that writes. Only
+ * PostgreSQL has two that write, so these tests run where AUTOS_TEST_POSTGRES names a server.
  */
 #ifndef AUTOS_PAIR_H
 #define AUTOS_PAIR_H
@@ -30,5 +31,14 @@ static inline int teardown_pair(void **state)
 	xfree(p);
 	return 0;
 }
+
+#define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
+
+/* Only where there is a server. */
+#define pair_run(tests)                                                                            \
+	({                                                                                         \
+		database_server = getenv("AUTOS_TEST_POSTGRES");                                   \
+		database_server ? cmocka_run_group_tests_name("postgres", tests, NULL, NULL) : 0;  \
+	})
 
 #endif

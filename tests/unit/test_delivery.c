@@ -2,65 +2,10 @@
  * The outbox: what is written with the end of a job, leases and their fence, targets that pause,
  * and sending again.
  */
-#include "delivery.h"
-
+#include "deliveries.h"
 #include "delivery_read.h"
-#include "jobs.h"
-#include "webhook_secret.h"
 
 #define URL "https://hooks.example.org/a"
-
-static const struct delivery_limits limits = {.target_parallel = 2,
-					      .target_ahead = 4,
-					      .pause_after = 3,
-					      .pause_ms = 1000,
-					      .pause_max_ms = 3000};
-
-enum { ROOM = 64 };
-
-struct turn {
-	struct delivery_turn t;
-	struct delivery_lease leases[ROOM + 1];
-};
-
-/* A turn of one owner, in a transaction of its own; releases what the turn before leased. */
-static void turn(struct db *db, struct turn *x, const char *owner, int64_t now,
-		 struct delivery_result *results, size_t n)
-{
-	struct err e = {0};
-	x->t = (struct delivery_turn){.limits = &limits,
-				      .owner = owner,
-				      .now_ms = now,
-				      .lease_ms = 1000,
-				      .results = results,
-				      .nresults = n,
-				      .room = ROOM,
-				      .room_proven = ROOM,
-				      .room_unproven = ROOM,
-				      .leases = x->leases};
-	if (!STEP(db, delivery_turn(db, &x->t, &e)))
-		fail_msg("%s", e.text);
-}
-
-static void release(struct turn *x)
-{
-	for (size_t i = 0; i < x->t.nleases; i++)
-		delivery_lease_release(&x->leases[i]);
-	x->t.nleases = 0;
-}
-
-static struct delivery_result result(const struct delivery_lease *l, enum webhook_class class,
-				     enum webhook_fate fate, bool target_failed)
-{
-	return (struct delivery_result){.lease = l,
-					.verdict = {.class = class,
-						    .fate = fate,
-						    .target_failed = target_failed,
-						    .wait_ms = fate == WEBHOOK_AGAIN ? 100 : 0},
-					.at_ms = 1,
-					.address = "192.0.2.1 443",
-					.answer = ""};
-}
 
 /* A job with webhooks that ends. */
 static struct job_ticket ended(struct db *db, const char *number, const char *const urls[],
@@ -84,17 +29,7 @@ static struct job_ticket ended(struct db *db, const char *number, const char *co
 	return t;
 }
 
-static int64_t number_of(struct db *db, const char *sql)
-{
-	struct db_rows r;
-	struct err e;
-	assert_true(db_exec(db, &r, &e, sql));
-	int64_t n = db_int(&r, 0, 0);
-	db_rows_release(&r);
-	return n;
-}
-
-#define COUNT(db, what) number_of((db), "SELECT COUNT(*) FROM delivery WHERE " what)
+#define COUNT(db, what) database_int((db), "SELECT COUNT(*) FROM delivery WHERE " what)
 
 static void test_written_with_the_end(void **state)
 {
@@ -126,7 +61,7 @@ static void test_written_with_the_end(void **state)
 			       " AND finished_ms = 2000 AND seq = (SELECT last_event FROM job)"),
 			 2);
 	assert_int_equal(COUNT(r->db, "user_id = 8 AND thin = 1"), 1);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(DISTINCT event_id) FROM delivery"), 2);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(DISTINCT event_id) FROM delivery"), 2);
 	/* A stale end writes nothing. */
 	STALE(r->db, job_finish(r->db, &l, OUTCOME_COMPLETE, "", 3000, &over, &e));
 	assert_int_equal(COUNT(r->db, "1 = 1"), 2);
@@ -167,10 +102,10 @@ static void test_callers_of_what_is_over(void **state)
 	struct turn y;
 	turn(r->db, &y, "me", 3100, &done, 1);
 	assert_int_equal(COUNT(r->db, "state = 'delivered'"), 1);
-	assert_int_equal(number_of(r->db, "SELECT delivered_ms FROM job_webhook"), 3100);
+	assert_int_equal(database_int(r->db, "SELECT delivered_ms FROM job_webhook"), 3100);
 	assert_true(STEP(r->db, job_ensure(r->db, &ask, JOB_ANY_AGE, &t, &e)));
 	assert_int_equal(COUNT(r->db, "state = 'pending'"), 1); /* who asks again is told again */
-	assert_int_equal(number_of(r->db, "SELECT delivered_ms FROM job_webhook"), 0);
+	assert_int_equal(database_int(r->db, "SELECT delivered_ms FROM job_webhook"), 0);
 	release(&x);
 	release(&y);
 }
@@ -199,7 +134,7 @@ static void test_the_fence(void **state)
 	assert_true(late.stale);
 	assert_int_equal(COUNT(r->db, "state = 'delivering' AND owner = 'two' AND attempts = 0"),
 			 1);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 0);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 0);
 	/* Renewed in time, it stays. */
 	struct turn d;
 	memset(&d, 0, sizeof d);
@@ -228,7 +163,7 @@ static void test_the_fence(void **state)
 	assert_int_equal(COUNT(r->db, "state = 'pending' AND attempts + tries = 0"
 				      " AND class = 'local' AND next_ms = 5800"),
 			 1);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 0);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 0);
 	turn(r->db, &d, "one", 5800, NULL, 0);
 	assert_int_equal(d.t.nleases, 1);
 	release(&d);
@@ -247,7 +182,7 @@ static void test_few_of_a_target(void **state)
 			      URL "4", URL "5", URL "6", NULL};
 	struct turn a, b;
 	ended(r->db, NUMBER, urls, 0);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM webhook_target"), 2);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM webhook_target"), 2);
 	turn(r->db, &a, "me", 3000, NULL, 0);
 	assert_int_equal(a.t.nleases, 3); /* two of the one, one of the other */
 	assert_true(a.t.due_ms == DELIVERY_NEVER);
@@ -323,7 +258,7 @@ static void test_a_target_pauses(void **state)
 		release(&x);
 		now += 100;
 	}
-	int64_t paused = number_of(r->db, "SELECT paused_until_ms FROM webhook_target");
+	int64_t paused = database_int(r->db, "SELECT paused_until_ms FROM webhook_target");
 	assert_true(paused > now && paused <= now + 1000);
 	turn(r->db, &x, "me", paused - 1, NULL, 0);
 	assert_int_equal(x.t.nleases, 0);
@@ -333,7 +268,7 @@ static void test_a_target_pauses(void **state)
 	struct turn y;
 	struct delivery_result bad = result(&x.leases[0], WEBHOOK_TIMEOUT, WEBHOOK_AGAIN, true);
 	turn(r->db, &y, "me", paused, &bad, 1);
-	assert_int_equal(number_of(r->db, "SELECT paused_until_ms FROM webhook_target"),
+	assert_int_equal(database_int(r->db, "SELECT paused_until_ms FROM webhook_target"),
 			 paused + 2000);
 	release(&x);
 	/* The pauses have an end in length, and a success ends them. */
@@ -341,14 +276,14 @@ static void test_a_target_pauses(void **state)
 	assert_int_equal(x.t.nleases, 1);
 	bad = result(&x.leases[0], WEBHOOK_TIMEOUT, WEBHOOK_AGAIN, true);
 	turn(r->db, &y, "me", paused + 2000, &bad, 1);
-	assert_int_equal(number_of(r->db, "SELECT paused_until_ms FROM webhook_target"),
+	assert_int_equal(database_int(r->db, "SELECT paused_until_ms FROM webhook_target"),
 			 paused + 5000);
 	release(&x);
 	turn(r->db, &x, "me", paused + 5000, NULL, 0);
 	struct delivery_result good = result(&x.leases[0], WEBHOOK_OK, WEBHOOK_DELIVERED, false);
 	turn(r->db, &y, "me", paused + 5000, &good, 1);
-	assert_int_equal(number_of(r->db, "SELECT failures + paused_until_ms FROM webhook_target"),
-			 0);
+	assert_int_equal(
+		database_int(r->db, "SELECT failures + paused_until_ms FROM webhook_target"), 0);
 	assert_int_equal(y.t.nleases, 2);
 	release(&x);
 	release(&y);
@@ -403,7 +338,7 @@ static void test_sending_again(void **state)
 	/* Until its user is gone. */
 	assert_true(STEP(r->db, delivery_forget_user(r->db, 7, 3600, &e)));
 	assert_int_equal(COUNT(r->db, "state = 'cancelled' AND ended_ms = 3600"), 1);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM job_webhook"), 0);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM job_webhook"), 0);
 	release(&x);
 	release(&y);
 }

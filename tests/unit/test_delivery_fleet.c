@@ -3,39 +3,18 @@
  * waits for another one's leases, and whatever is written may be written again. Runs where
  * AUTOS_TEST_POSTGRES names a server; what may be run again is shown on both.
  */
-#include "delivery.h"
-
+#include "deliveries.h"
 #include "pair.h"
-#include "webhook_secret.h"
 
 #include <pthread.h>
 
 #define URL "https://hooks.example.org/"
 
-static const struct delivery_limits limits = {.target_parallel = 2,
-					      .target_ahead = 4,
-					      .pause_after = 3,
-					      .pause_ms = 1000,
-					      .pause_max_ms = 3000};
-
-enum { ROOM = 16 };
-
-struct turn {
-	struct delivery_turn t;
-	struct delivery_lease leases[ROOM];
-};
-
-static void prepare(struct turn *x, const char *owner, int64_t now)
+/* A turn that also looks for leases that ran out. */
+static void prepare_rescue(struct turn *x, const char *owner, int64_t now)
 {
-	*x = (struct turn){.t = {.limits = &limits,
-				 .owner = owner,
-				 .now_ms = now,
-				 .lease_ms = 1000,
-				 .rescue = true,
-				 .room = ROOM,
-				 .room_proven = ROOM,
-				 .room_unproven = ROOM}};
-	x->t.leases = x->leases;
+	prepare(x, owner, now);
+	x->t.rescue = true;
 }
 
 /* Inside the transaction that is open. */
@@ -44,13 +23,6 @@ static void go(struct db *db, struct turn *x)
 	struct err e = {0};
 	if (!delivery_turn(db, &x->t, &e))
 		fail_msg("%s", e.text);
-}
-
-static void release(struct turn *x)
-{
-	for (size_t i = 0; i < x->t.nleases; i++)
-		delivery_lease_release(&x->leases[i]);
-	x->t.nleases = 0;
 }
 
 static void begin(struct db *db)
@@ -93,16 +65,6 @@ static void ended(struct db *db, const struct job_lease *l)
 		fail_msg("%s", e.text);
 }
 
-static int64_t number_of(struct db *db, const char *sql)
-{
-	struct db_rows r;
-	struct err e;
-	assert_true(db_exec(db, &r, &e, sql));
-	int64_t n = db_int(&r, 0, 0);
-	db_rows_release(&r);
-	return n;
-}
-
 /* ---- Two processes ---- */
 
 /* A job ends while another process finds that its target has nothing to do. */
@@ -116,7 +78,7 @@ static void test_no_end_is_missed(void **state)
 	commit(p->a->db);
 	begin(p->b);
 	ended(p->b, &other);
-	prepare(&x, "me", 3000);
+	prepare_rescue(&x, "me", 3000);
 	begin(p->a->db); /* does not wait for the end that is not committed */
 	go(p->a->db, &x);
 	commit(p->a->db);
@@ -126,7 +88,7 @@ static void test_no_end_is_missed(void **state)
 				       .address = "",
 				       .answer = ""};
 	struct turn y;
-	prepare(&y, "me", 3100);
+	prepare_rescue(&y, "me", 3100);
 	y.t.results = &done;
 	y.t.nresults = 1;
 	begin(p->a->db);
@@ -136,7 +98,7 @@ static void test_no_end_is_missed(void **state)
 	assert_true(y.t.due_ms == DELIVERY_NEVER);
 	commit(p->b);
 	struct turn z;
-	prepare(&z, "me", 3200);
+	prepare_rescue(&z, "me", 3200);
 	begin(p->a->db);
 	go(p->a->db, &z);
 	commit(p->a->db);
@@ -156,13 +118,13 @@ static void test_a_limit_for_all(void **state)
 	begin(p->a->db);
 	ended(p->a->db, &l);
 	commit(p->a->db);
-	prepare(&x, "one", 1500); /* they are heard of, and nothing is due */
+	prepare_rescue(&x, "one", 1500); /* they are heard of, and nothing is due */
 	begin(p->a->db);
 	go(p->a->db, &x);
 	commit(p->a->db);
 	assert_int_equal(x.t.nleases, 0);
-	prepare(&x, "one", 3000);
-	prepare(&y, "two", 3000);
+	prepare_rescue(&x, "one", 3000);
+	prepare_rescue(&y, "two", 3000);
 	begin(p->a->db);
 	begin(p->b);
 	go(p->a->db, &x);
@@ -172,14 +134,14 @@ static void test_a_limit_for_all(void **state)
 	assert_int_equal(y.t.due_ms, 2000); /* it looks again */
 	commit(p->a->db);
 	commit(p->b);
-	prepare(&z, "two", 3001);
+	prepare_rescue(&z, "two", 3001);
 	begin(p->b);
 	go(p->b, &z);
 	commit(p->b);
 	assert_int_equal(z.t.nleases, 0);
 	assert_true(z.t.due_ms == DELIVERY_NEVER);
 	/* The first is gone: its leases end, and the second has them, with the same ids. */
-	prepare(&z, "two", 4001);
+	prepare_rescue(&z, "two", 4001);
 	begin(p->b);
 	go(p->b, &z);
 	commit(p->b);
@@ -213,9 +175,9 @@ static void test_one_secret_of_a_kind(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, ends, args), 0); /* waits for the commit */
 	commit(p->a->db);
 	pthread_join(thread, NULL);
-	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM webhook_secret"), 2);
-	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM webhook_target"), 1);
-	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 2);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM webhook_secret"), 2);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM webhook_target"), 1);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM delivery"), 2);
 }
 
 /* Paused targets, one for each of n deliveries that failed. */
@@ -253,18 +215,19 @@ static void test_again_touches_no_target(void **state)
 	begin(p->a->db); /* what turns do */
 	assert_true(db_exec(p->a->db, NULL, &e,
 			    "UPDATE webhook_target SET due_ms = due_ms WHERE due_ms >= 0"));
-	prepare(&x, "me", 3000);
+	prepare_rescue(&x, "me", 3000);
 	go(p->a->db, &x);
 	assert_int_equal(x.t.nleases, 0);
 	commit(p->a->db);
 	commit(p->b);
-	prepare(&y, "me", 3001);
+	prepare_rescue(&y, "me", 3001);
 	begin(p->a->db);
 	go(p->a->db, &y);
 	commit(p->a->db);
 	assert_int_equal(y.t.nleases, 2);
 	assert_true(y.leases[0].manual && y.leases[1].manual);
-	assert_int_equal(number_of(p->a->db, "SELECT SUM(paused_until_ms) FROM webhook_target"), 0);
+	assert_int_equal(database_int(p->a->db, "SELECT SUM(paused_until_ms) FROM webhook_target"),
+			 0);
 	release(&y);
 }
 
@@ -296,7 +259,7 @@ static void test_sweeps_beside(void **state)
 	assert_int_equal(n, 0);
 	commit(p->b);
 	commit(p->a->db);
-	assert_int_equal(number_of(p->b, "SELECT COUNT(*) FROM delivery"), 0);
+	assert_int_equal(database_int(p->b, "SELECT COUNT(*) FROM delivery"), 0);
 }
 
 /* ---- Again ---- */
@@ -310,7 +273,7 @@ static void test_a_turn_again(void **state)
 	begin(r->db);
 	ended(r->db, &l);
 	commit(r->db);
-	prepare(&x, "me", 3000);
+	prepare_rescue(&x, "me", 3000);
 	for (int i = 0; i < 3; i++) {
 		begin(r->db);
 		go(r->db, &x);
@@ -328,7 +291,7 @@ static void test_a_turn_again(void **state)
 		.answer = "",
 		.stale = true,
 		.paused = true};
-	prepare(&y, "me", 3100);
+	prepare_rescue(&y, "me", 3100);
 	y.t.results = &bad;
 	y.t.nresults = 1;
 	for (int i = 0; i < 3; i++) {
@@ -342,8 +305,8 @@ static void test_a_turn_again(void **state)
 		else
 			commit(r->db);
 	}
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 1);
-	assert_int_equal(number_of(r->db, "SELECT SUM(attempts) FROM delivery"), 1);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM delivery_attempt"), 1);
+	assert_int_equal(database_int(r->db, "SELECT SUM(attempts) FROM delivery"), 1);
 	release(&x);
 	release(&y);
 }
@@ -358,12 +321,12 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	begin(r->db);
 	ended(r->db, &l);
 	commit(r->db);
-	prepare(&x, "me", 3000);
+	prepare_rescue(&x, "me", 3000);
 	begin(r->db);
 	go(r->db, &x);
 	commit(r->db);
 	assert_int_equal(x.t.nleases, 2);
-	prepare(&y, "me", 3900);
+	prepare_rescue(&y, "me", 3900);
 	struct delivery_held held = {.lease = &x.leases[0], .lost = true};
 	y.t.held = &held;
 	y.t.nheld = 1;
@@ -372,7 +335,7 @@ static void test_a_lease_that_nobody_knows_of(void **state)
 	commit(r->db);
 	assert_int_equal(y.t.nleases, 0);
 	assert_false(held.lost);
-	prepare(&z, "me", 4001);
+	prepare_rescue(&z, "me", 4001);
 	begin(r->db);
 	go(r->db, &z);
 	commit(r->db);
@@ -395,7 +358,7 @@ static void test_leases_lost(void **state)
 	assert_true(db_exec(r->db, NULL, &e,
 			    "UPDATE webhook_target SET proven = 1")); /* four at a time */
 	commit(r->db);
-	prepare(&x, "me", 3000);
+	prepare_rescue(&x, "me", 3000);
 	begin(r->db);
 	go(r->db, &x);
 	commit(r->db);
@@ -403,7 +366,7 @@ static void test_leases_lost(void **state)
 	assert_true(db_exec(r->db, NULL, &e,
 			    "UPDATE delivery SET lease_until_ms = 9000 WHERE id <> $1",
 			    db_i(x.leases[0].id)));
-	prepare(&y, "other", 4001);
+	prepare_rescue(&y, "other", 4001);
 	begin(r->db);
 	go(r->db, &y);
 	commit(r->db);
@@ -414,7 +377,7 @@ static void test_leases_lost(void **state)
 			    " WHERE id = $1",
 			    db_i(x.leases[1].id)));
 	struct delivery_held held[4];
-	prepare(&z, "me", 4001); /* they end when the other's does */
+	prepare_rescue(&z, "me", 4001); /* they end when the other's does */
 	z.t.held = held;
 	z.t.nheld = 4;
 	for (size_t i = 0; i < 3; i++) {
@@ -428,8 +391,8 @@ static void test_leases_lost(void **state)
 		else
 			commit(r->db);
 	}
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery WHERE owner = 'me' AND"
-					  " lease_until_ms = 5001 AND state = 'delivering'"),
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM delivery WHERE owner = 'me' AND"
+					     " lease_until_ms = 5001 AND state = 'delivering'"),
 			 2);
 	release(&x);
 	release(&y);
@@ -463,14 +426,13 @@ static void test_others_again(void **state)
 		else
 			db_rollback(r->db);
 	}
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM webhook_secret"), 3);
-	assert_int_equal(number_of(r->db, "SELECT COUNT(*) FROM delivery WHERE state = 'pending'"),
-			 2);
+	assert_int_equal(database_int(r->db, "SELECT COUNT(*) FROM webhook_secret"), 3);
+	assert_int_equal(
+		database_int(r->db, "SELECT COUNT(*) FROM delivery WHERE state = 'pending'"), 2);
 }
 
 int main(void)
 {
-#define TEST_PAIR(name) cmocka_unit_test_setup_teardown(name, setup_pair, teardown_pair)
 	const struct CMUnitTest pairs[] = {
 		TEST_PAIR(test_no_end_is_missed),     TEST_PAIR(test_a_limit_for_all),
 		TEST_PAIR(test_one_secret_of_a_kind), TEST_PAIR(test_again_touches_no_target),
@@ -483,5 +445,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_lease_that_nobody_knows_of, setup, teardown),
 	};
 	int failed = database_run(again);
-	return failed + (database_server ? cmocka_run_group_tests(pairs, NULL, NULL) : 0);
+	return failed + pair_run(pairs);
 }

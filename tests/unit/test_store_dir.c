@@ -1,147 +1,8 @@
 /*
- * The folder store: groups, adoption of spool files, reading, exporting, and what a failure leaves.
+ * The folder store: groups, adoption of spool files, reading, handing out, and opening, which
+ * sweeps what a crash left.
  */
-#include "store.h"
-
-#include "scratch.h"
-
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/statvfs.h>
-
-enum { MEMORY = 4096, BIG = 300000 };
-
-struct room {
-	char *dir, *root, *url, *spools;
-	struct store *store;
-};
-
-/* With the hash of what is there now. */
-static bool copy_out(struct room *r, const char *key, const char *path, struct err *e)
-{
-	char *object = xasprintf("%s/%s", r->root, key), *data = NULL, sha256[65] = "";
-	size_t len;
-	struct err ignored;
-	if (sys_read_file(object, 64 << 20, &data, &len, &ignored))
-		sha256_hex(data, len, sha256);
-	char *draft = xasprintf("%s.draft", path);
-	bool ok = store_copy_out(r->store, key, sha256, path, draft, e);
-	xfree(draft);
-	xfree(object);
-	xfree(data);
-	return ok;
-}
-
-static int setup(void **state)
-{
-	struct room *r = xcalloc(1, sizeof *r);
-	struct err e;
-	r->dir = scratch_make();
-	r->root = xasprintf("%s/data/objects", r->dir);
-	r->url = xasprintf("dir:%s", r->root);
-	r->spools = xasprintf("%s/spool", r->dir);
-	assert_int_equal(mkdir(r->spools, 0700), 0);
-	r->store = store_open(NULL, r->url, STORE_WRITE, &e);
-	assert_non_null(r->store);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct room *r = *state;
-	store_close(r->store);
-	scratch_remove(r->dir);
-	xfree(r->root);
-	xfree(r->url);
-	xfree(r->spools);
-	xfree(r);
-	return 0;
-}
-
-/* Text of `size` bytes that depends on `seed`. */
-static char *made(size_t size, uint64_t seed)
-{
-	char *data = xmalloc(size + 1);
-	seed = seed * 7919 + 1;
-	for (size_t i = 0; i < size; i++)
-		data[i] = (char)('a' + scratch_random(&seed) % 26);
-	data[size] = '\0';
-	return data;
-}
-
-static void spool_of(struct room *r, struct spool *s, const char *data, size_t len)
-{
-	struct err e;
-	spool_init(s, r->spools, MEMORY);
-	for (size_t at = 0; at < len; at += 3000)
-		assert_true(spool_add(s, data + at, len - at < 3000 ? len - at : 3000, &e));
-	assert_true(spool_end(s, &e));
-}
-
-static bool put(struct room *r, const char *key, const char *data, size_t len, struct err *e)
-{
-	struct spool s;
-	spool_of(r, &s, data, len);
-	struct put p = {.key = (char *)(uintptr_t)key, .body = &s}, *one = &p;
-	store_put(r->store, &one, 1);
-	spool_release(&s);
-	if (!p.ok)
-		*e = p.err;
-	return p.ok;
-}
-
-struct seen {
-	char *data;
-	size_t len, stop_at;
-};
-
-static bool gather(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct seen *s = arg;
-	s->data = xrealloc(s->data, s->len + len);
-	memcpy(s->data + s->len, data, len);
-	s->len += len;
-	return !s->stop_at || s->len < s->stop_at || fail(e, ERR_DENIED, "enough");
-}
-
-static void holds(struct room *r, const char *key, const char *data, size_t len)
-{
-	struct seen s = {0};
-	struct err e;
-	assert_true(store_read(r->store, key, gather, &s, &e));
-	assert_int_equal(s.len, len);
-	if (len)
-		assert_memory_equal(s.data, data, len);
-	xfree(s.data);
-}
-
-static void absent(struct room *r, const char *key)
-{
-	struct seen s = {0};
-	struct err e = {0};
-	assert_false(store_read(r->store, key, gather, &s, &e));
-	assert_error(&e, ERR_ABSENT);
-	assert_says(&e, key);
-	assert_null(s.data);
-}
-
-static size_t in_tmp(struct room *r)
-{
-	char *tmp = xasprintf("%s/tmp", r->root);
-	size_t n = scratch_count(tmp);
-	xfree(tmp);
-	return n;
-}
-
-static struct stat stat_of(struct room *r, const char *key)
-{
-	struct stat st;
-	char *path = xasprintf("%s/%s", r->root, key);
-	assert_int_equal(stat(path, &st), 0);
-	xfree(path);
-	return st;
-}
+#include "folder.h"
 
 /* ---- Putting and reading ---- */
 
@@ -407,91 +268,25 @@ static void test_copy_out_across_file_systems(void **state)
 	xfree(data);
 }
 
-/* ---- When it fails ---- */
-
-/* A root that cannot be written to: every put says so, and nothing is visible. */
-static void test_read_only_root(void **state)
-{
-	enum { N = 3 };
-	struct room *r = *state;
-	struct spool bodies[N];
-	struct put puts[N], *group[N];
-	char *tmp = xasprintf("%s/tmp", r->root);
-	static const char *const keys[N] = {"a/0", "a/1", "b/2"};
-	char *data = made(BIG, 6);
-	for (size_t i = 0; i < N; i++) {
-		spool_of(r, &bodies[i], data, i == 1 ? BIG : 100);
-		puts[i] = (struct put){.key = (char *)(uintptr_t)keys[i], .body = &bodies[i]};
-		group[i] = &puts[i];
-	}
-	assert_int_equal(chmod(tmp, 0555), 0);
-	assert_int_equal(chmod(r->root, 0555), 0);
-	bool root = geteuid() == 0;
-	if (root) /* whom no mode stops */
-		assert_int_equal(seteuid(65534), 0);
-	store_put(r->store, group, N);
-	if (root)
-		assert_int_equal(seteuid(0), 0);
-	assert_int_equal(chmod(r->root, 0700), 0);
-	assert_int_equal(chmod(tmp, 0700), 0);
-	for (size_t i = 0; i < N; i++) {
-		spool_release(&bodies[i]);
-		assert_false(puts[i].ok);
-		assert_error(&puts[i].err, ERR_FAIL);
-		absent(r, keys[i]);
-	}
-	assert_int_equal(in_tmp(r), 0);
-	assert_int_equal(scratch_count(r->root), 1);
-	xfree(data);
-	xfree(tmp);
-}
-
-static void test_tmp_vanished(void **state)
+static void test_open_object(void **state)
 {
 	struct room *r = *state;
 	struct err e = {0};
-	char *tmp = xasprintf("%s/tmp", r->root), *data = made(BIG, 7);
-	assert_int_equal(rmdir(tmp), 0);
-	assert_false(put(r, "a/0", "x", 1, &e));
-	assert_error(&e, ERR_FAIL);
-	assert_says(&e, r->root);
-	assert_false(put(r, "a/0", data, BIG, &e));
-	assert_error(&e, ERR_FAIL);
-	assert_int_equal(scratch_count(r->root), 0);
-	xfree(data);
-	xfree(tmp);
-}
-
-/* The disk takes the first bytes of an object and not the others. */
-static void test_half_written(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	struct rlimit old, small;
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-	struct spool s;
-	char *data = made(4000, 8), key[] = "a/half";
-	spool_of(r, &s, data, 4000);
-	struct put p = {.key = key, .body = &s}, *one = &p;
-	assert_true(put(r, key, "old", 3, &e));
-	assert_int_equal(sigaction(SIGXFSZ, &ignore, &before), 0);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = old;
-	small.rlim_cur = 1000;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	store_put(r->store, &one, 1);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-	assert_int_equal(sigaction(SIGXFSZ, &before, NULL), 0);
-	assert_false(p.ok);
-	assert_error(&p.err, ERR_FAIL);
-	assert_says(&p.err, "object");
-	assert_int_equal(in_tmp(r), 0);
-	holds(r, key, "old", 3);
-	store_put(r->store, &one, 1); /* and later there is room again */
-	assert_true(p.ok);
-	holds(r, key, data, 4000);
-	spool_release(&s);
-	xfree(data);
+	int fd = -1;
+	int64_t size = -1;
+	char text[10] = "";
+	assert_true(put(r, "k/doc.txt", "bytes", 5, &e));
+	assert_true(store_open_object(r->store, "k/doc.txt", &fd, &size, &e));
+	assert_int_equal(size, 5);
+	assert_int_equal(read(fd, text, sizeof text), 5);
+	assert_string_equal(text, "bytes");
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	assert_false(store_open_object(r->store, "k/none.txt", &fd, &size, &e));
+	assert_error(&e, ERR_ABSENT);
+	assert_false(store_open_object(r->store, "k", &fd, &size, &e)); /* a folder */
+	assert_error(&e, ERR_ABSENT);
+	assert_int_equal(fd, -1);
 }
 
 /* ---- Opening ---- */
@@ -559,169 +354,8 @@ static void test_open_errors(void **state)
 	xfree(file);
 }
 
-/* ---- Erasing ---- */
-
-static bool is_there(struct room *r, const char *path)
-{
-	char *full = xasprintf("%s/%s", r->root, path);
-	bool there = access(full, F_OK) == 0;
-	xfree(full);
-	return there;
-}
-
-/* One case goes, with its folders; a case whose number begins the same stays. */
-static void test_erase(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
-	assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
-	assert_true(put(r, "processos/1/more/deep/c.pdf", "c", 1, &e));
-	assert_true(put(r, "processos/12/documentos/a.pdf", "other", 5, &e));
-	char *exported = xasprintf("%s/exported", r->dir), *text = NULL;
-	assert_true(copy_out(r, "processos/1/documentos/a.pdf", exported, &e));
-	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
-	absent(r, "processos/1/documentos/a.pdf");
-	assert_false(is_there(r, "processos/1"));
-	assert_true(is_there(r, "processos"));
-	holds(r, "processos/12/documentos/a.pdf", "other", 5);
-	assert_true(sys_read_file(exported, 10, &text, NULL, &e)); /* people's own files stay */
-	assert_string_equal(text, "a");
-	xfree(text);
-	xfree(exported);
-}
-
-/* The folders were known to be durable; they are made again. */
-static void test_put_after_erase(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	for (int i = 0; i < 3; i++) {
-		assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
-		assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
-		holds(r, "processos/1/documentos/a.pdf", "a", 1);
-		assert_true(store_erase(r->store, "processos/1/", NULL, &e));
-		assert_false(is_there(r, "processos/1"));
-	}
-}
-
-static void test_erase_nothing(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	assert_true(store_erase(r->store, "processos/1/", NULL, &e)); /* not even its parent */
-	assert_true(put(r, "processos/2/documentos/a.pdf", "a", 1, &e));
-	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
-	holds(r, "processos/2/documentos/a.pdf", "a", 1);
-}
-
-static void test_erase_refused(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	char *folder = xasprintf("%s/processos/1/documentos", r->root);
-	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
-	assert_int_equal(chmod(folder, 0555), 0);
-	bool root = geteuid() == 0;
-	if (root) /* whom no mode stops */
-		assert_int_equal(seteuid(65534), 0);
-	bool ok = store_erase(r->store, "processos/1/", NULL, &e);
-	if (root)
-		assert_int_equal(seteuid(0), 0);
-	assert_int_equal(chmod(folder, 0700), 0);
-	assert_false(ok);
-	assert_error(&e, ERR_FAIL);
-	assert_says(&e, "processos/1/");
-	holds(r, "processos/1/documentos/a.pdf", "a", 1);
-	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
-	assert_false(is_there(r, "processos/1"));
-	xfree(folder);
-}
-
-/* ---- Descriptors ---- */
-
-static void test_open_object(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	int fd = -1;
-	int64_t size = -1;
-	char text[10] = "";
-	assert_true(put(r, "k/doc.txt", "bytes", 5, &e));
-	assert_true(store_open_object(r->store, "k/doc.txt", &fd, &size, &e));
-	assert_int_equal(size, 5);
-	assert_int_equal(read(fd, text, sizeof text), 5);
-	assert_string_equal(text, "bytes");
-	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-	close(fd);
-	assert_false(store_open_object(r->store, "k/none.txt", &fd, &size, &e));
-	assert_error(&e, ERR_ABSENT);
-	assert_false(store_open_object(r->store, "k", &fd, &size, &e)); /* a folder */
-	assert_error(&e, ERR_ABSENT);
-	assert_int_equal(fd, -1);
-}
-
-/* ---- Whether an object could be stored ---- */
-
-static uint64_t little; /* bytes that are said to be free; 0 = the truth */
-
-/* In place of the C library's. */
-int statvfs(const char *path, struct statvfs *v)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : fstatvfs(fd, v);
-	if (fd >= 0)
-		close(fd);
-	if (result == 0 && little)
-		v->f_bavail = little / v->f_frsize;
-	return result;
-}
-
-static void test_check(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	assert_true(store_check(r->store, &e));
-	assert_int_equal(in_tmp(r), 0);
-	little = 15 << 20;
-	assert_false(store_check(r->store, &e));
-	assert_error(&e, ERR_FAIL);
-	assert_says(&e, "only 15 MiB are free");
-	assert_says(&e, r->root);
-	little = 16 << 20;
-	assert_true(store_check(r->store, &e));
-	little = 0;
-	assert_int_equal(in_tmp(r), 0);
-}
-
-static void test_check_cannot_write(void **state)
-{
-	struct room *r = *state;
-	struct err e = {0};
-	struct rlimit old, none;
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-	assert_int_equal(sigaction(SIGXFSZ, &ignore, &before), 0);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	none = old;
-	none.rlim_cur = 0;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-	bool ok = store_check(r->store, &e);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-	assert_int_equal(sigaction(SIGXFSZ, &before, NULL), 0);
-	assert_false(ok);
-	assert_error(&e, ERR_FAIL);
-	assert_int_equal(in_tmp(r), 0);
-	char *tmp = xasprintf("%s/tmp", r->root);
-	assert_int_equal(rmdir(tmp), 0);
-	assert_false(store_check(r->store, &e));
-	assert_error(&e, ERR_FAIL);
-	assert_says(&e, tmp);
-	xfree(tmp);
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_put_one),
 		TEST(test_keys),
@@ -735,18 +369,9 @@ int main(void)
 		TEST(test_copy_out_links),
 		TEST(test_copy_out_missing),
 		TEST(test_copy_out_across_file_systems),
-		TEST(test_read_only_root),
-		TEST(test_tmp_vanished),
-		TEST(test_half_written),
+		TEST(test_open_object),
 		TEST(test_sweep_at_open),
 		TEST(test_open_errors),
-		TEST(test_erase),
-		TEST(test_put_after_erase),
-		TEST(test_erase_nothing),
-		TEST(test_erase_refused),
-		TEST(test_open_object),
-		TEST(test_check),
-		TEST(test_check_cannot_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,8 @@
 /*
- * Erasing in the folder store, as others see it: what is durable afterwards, what somebody else who
- * erases finds, and what was never the store's.
+ * Erasing in the folder store: one case goes and no other, what is durable afterwards, what
+ * somebody else who erases finds, and what was never the store's.
  */
-#include "store.h"
-
-#include "scratch.h"
+#include "folder.h"
 
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -27,83 +25,6 @@ int fsync(int fd)
 	return (int)syscall(SYS_fsync, fd);
 }
 
-struct room {
-	char *dir, *root, *url, *spools;
-	struct store *store;
-};
-
-/* With the hash of what is there now. */
-static bool copy_out(struct room *r, const char *key, const char *path, struct err *e)
-{
-	char *object = xasprintf("%s/%s", r->root, key), *data = NULL, sha256[65] = "";
-	size_t len;
-	struct err ignored;
-	if (sys_read_file(object, 64 << 20, &data, &len, &ignored))
-		sha256_hex(data, len, sha256);
-	char *draft = xasprintf("%s.draft", path);
-	bool ok = store_copy_out(r->store, key, sha256, path, draft, e);
-	xfree(draft);
-	xfree(object);
-	xfree(data);
-	return ok;
-}
-
-static int setup(void **state)
-{
-	struct room *r = xcalloc(1, sizeof *r);
-	struct err e;
-	r->dir = scratch_make();
-	r->root = xasprintf("%s/data/objects", r->dir);
-	r->url = xasprintf("dir:%s", r->root);
-	r->spools = xasprintf("%s/spool", r->dir);
-	assert_int_equal(mkdir(r->spools, 0700), 0);
-	r->store = store_open(NULL, r->url, STORE_WRITE, &e);
-	assert_non_null(r->store);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct room *r = *state;
-	store_close(r->store);
-	scratch_remove(r->dir);
-	xfree(r->root);
-	xfree(r->url);
-	xfree(r->spools);
-	xfree(r);
-	return 0;
-}
-
-static void spool_of(struct room *r, struct spool *s, const char *data, size_t len)
-{
-	struct err e;
-	spool_init(s, r->spools, 4096);
-	for (size_t at = 0; at < len; at += 3000)
-		assert_true(spool_add(s, data + at, len - at < 3000 ? len - at : 3000, &e));
-	assert_true(spool_end(s, &e));
-}
-
-static bool put(struct room *r, const char *key, const char *data, size_t len, struct err *e)
-{
-	struct spool s;
-	spool_of(r, &s, data, len);
-	struct put p = {.key = (char *)(uintptr_t)key, .body = &s}, *one = &p;
-	store_put(r->store, &one, 1);
-	spool_release(&s);
-	if (!p.ok)
-		*e = p.err;
-	return p.ok;
-}
-
-static bool is_there(struct room *r, const char *key)
-{
-	char *path = xasprintf("%s/%s", r->root, key);
-	bool there = access(path, F_OK) == 0;
-	xfree(path);
-	return there;
-}
-
 static bool was_synced(struct room *r, const char *folder)
 {
 	char *path = xasprintf("%s/%s", r->root, folder);
@@ -115,6 +36,75 @@ static bool was_synced(struct room *r, const char *folder)
 }
 
 /* ---- Alone ---- */
+
+/* One case goes, with its folders; a case whose number begins the same stays. */
+static void test_erase(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+	assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
+	assert_true(put(r, "processos/1/more/deep/c.pdf", "c", 1, &e));
+	assert_true(put(r, "processos/12/documentos/a.pdf", "other", 5, &e));
+	char *exported = xasprintf("%s/exported", r->dir), *text = NULL;
+	assert_true(copy_out(r, "processos/1/documentos/a.pdf", exported, &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
+	absent(r, "processos/1/documentos/a.pdf");
+	assert_false(is_there(r, "processos/1"));
+	assert_true(is_there(r, "processos"));
+	holds(r, "processos/12/documentos/a.pdf", "other", 5);
+	assert_true(sys_read_file(exported, 10, &text, NULL, &e)); /* people's own files stay */
+	assert_string_equal(text, "a");
+	xfree(text);
+	xfree(exported);
+}
+
+/* The folders were known to be durable; they are made again. */
+static void test_put_after_erase(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	for (int i = 0; i < 3; i++) {
+		assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+		assert_true(put(r, "processos/1/documentos/b.pdf", "b", 1, &e));
+		holds(r, "processos/1/documentos/a.pdf", "a", 1);
+		assert_true(store_erase(r->store, "processos/1/", NULL, &e));
+		assert_false(is_there(r, "processos/1"));
+	}
+}
+
+static void test_erase_nothing(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e)); /* not even its parent */
+	assert_true(put(r, "processos/2/documentos/a.pdf", "a", 1, &e));
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
+	holds(r, "processos/2/documentos/a.pdf", "a", 1);
+}
+
+static void test_erase_refused(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	char *folder = xasprintf("%s/processos/1/documentos", r->root);
+	assert_true(put(r, "processos/1/documentos/a.pdf", "a", 1, &e));
+	assert_int_equal(chmod(folder, 0555), 0);
+	bool root = geteuid() == 0;
+	if (root) /* whom no mode stops */
+		assert_int_equal(seteuid(65534), 0);
+	bool ok = store_erase(r->store, "processos/1/", NULL, &e);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(folder, 0700), 0);
+	assert_false(ok);
+	assert_error(&e, ERR_FAIL);
+	assert_says(&e, "processos/1/");
+	holds(r, "processos/1/documentos/a.pdf", "a", 1);
+	assert_true(store_erase(r->store, "processos/1/", NULL, &e));
+	assert_false(is_there(r, "processos/1"));
+	xfree(folder);
+}
 
 static void test_open_object_that_is_none(void **state)
 {
@@ -245,10 +235,15 @@ static void test_erase_together(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_open_object_that_is_none), TEST(test_put_after_erase_is_durable),
-		TEST(test_erase_leaves_copies),      TEST(test_erase_follows_no_link),
+		TEST(test_erase),
+		TEST(test_put_after_erase),
+		TEST(test_erase_nothing),
+		TEST(test_erase_refused),
+		TEST(test_open_object_that_is_none),
+		TEST(test_put_after_erase_is_durable),
+		TEST(test_erase_leaves_copies),
+		TEST(test_erase_follows_no_link),
 		TEST(test_erase_together),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
