@@ -378,10 +378,21 @@ static bool sweep_folder(struct store_s3 *s, const char *folder, const struct st
 	       !target_of(s).facts.may_list_uploads;
 }
 
+/* A server that goes on listing what it said it deleted would be asked without end. */
+static bool is_another_page(char **first, const struct s3_list *l, struct err *e)
+{
+	if (l->n && *first && strcmp(*first, l->items[0].key) == 0)
+		return fail(e, ERR_BUSY, "the S3 server still lists what it said it deleted");
+	xfree(*first);
+	*first = l->n ? xstrdup(l->items[0].key) : NULL;
+	return true;
+}
+
 static bool erase_s3(struct store *base, const char *folder, const struct store_guard *guard,
 		     struct err *e)
 {
 	struct store_s3 *s = (struct store_s3 *)base;
+	char *first = NULL; /* of the page before */
 	bool ok = true;
 	for (bool more = true; ok && more;) {
 		struct s3_op op = {0};
@@ -390,11 +401,12 @@ static bool erase_s3(struct store *base, const char *folder, const struct store_
 		ok = s3_engine_ask(s->engine, &op, e) &&
 		     s3_read_list(op.res->body, op.res->body_len, &l, e) &&
 		     s3_list_is_below(&l, s->place.prefix, folder, e) &&
-		     (l.n == 0 || delete_page(s, &l, guard, e));
+		     is_another_page(&first, &l, e) && (l.n == 0 || delete_page(s, &l, guard, e));
 		more = l.n > 0; /* what was deleted is gone: the first page is another now */
 		s3_list_release(&l);
 		s3_op_release(&op);
 	}
+	xfree(first);
 	return ok && sweep_folder(s, folder, guard, e);
 }
 

@@ -305,6 +305,24 @@ static void test_erase_long_keys(void **state)
 	assert_int_equal(bucket_count(r->bucket), 2);
 }
 
+/* One that lists for ever what it deleted; somebody comes back later. */
+static void test_erase_without_effect(void **state)
+{
+	struct room *r = *state;
+	struct err e = {0};
+	bucket_rule(r->bucket,
+		    (struct bucket_rule){.method = "GET",
+					 .part = "list-type",
+					 .times = BUCKET_ALWAYS,
+					 .status = 200,
+					 .body = "<ListBucketResult><Contents><Key>" FULL
+						 "</Key></Contents></ListBucketResult>"});
+	assert_false(store_erase(r->store, FOLDER, NULL, &e));
+	assert_error(&e, ERR_BUSY);
+	assert_says(&e, "the S3 server still lists what it said it deleted");
+	assert_int_equal(peer_count(&r->bucket->peer, "POST", "delete"), 1);
+}
+
 static void lists_of_uploads(struct room *r, int status, const char *code)
 {
 	bucket_no_rules(r->bucket);
@@ -356,6 +374,7 @@ int main(void)
 		TEST(test_erase_foreign_key),
 		TEST(test_erase_long_page),
 		TEST(test_erase_long_keys),
+		TEST(test_erase_without_effect),
 		TEST(test_erase_without_lists_of_uploads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
