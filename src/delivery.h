@@ -81,6 +81,7 @@ struct delivery_result {
 	int64_t next_ms; /* filled: when it is tried again, 0 = it is not */
 	bool stale;      /* filled: somebody else has the lease; nothing was written */
 	bool paused;     /* filled: its target is paused now */
+	bool pauses;     /* ... by this failure */
 };
 
 /* A lease that is to be renewed. */

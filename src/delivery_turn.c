@@ -37,9 +37,10 @@ static bool record_failure(struct db *db, const struct delivery_turn *t, struct 
 	bool counts = ok && r.rows;
 	int64_t failures = counts ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
-	x->paused = !counts || failures >= l->pause_after;
+	x->pauses = counts && failures >= l->pause_after;
+	x->paused = !counts || x->pauses;
 	return ok &&
-	       (!counts || !x->paused ||
+	       (!x->pauses ||
 		db_exec(db, NULL, e, "UPDATE webhook_target SET paused_until_ms = $1 WHERE id = $2",
 			db_i(t->now_ms + pause_of(l, failures)), db_i(x->lease->target_id)));
 }
@@ -146,7 +147,7 @@ static bool record(struct db *db, const struct delivery_turn *t, struct delivery
 {
 	const struct delivery_lease *l = x->lease;
 	bool mine;
-	x->stale = x->paused = false;
+	x->stale = x->paused = x->pauses = false;
 	bool local = !x->unsent && x->verdict.class == WEBHOOK_LOCAL;
 	if (!(x->unsent ? hand_back(db, x, &mine, e)
 	      : local   ? record_unmade(db, t, x, &mine, e)

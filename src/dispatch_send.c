@@ -227,7 +227,7 @@ void dispatch_tell(const struct flight *f, const struct delivery_result *r, int6
 	if (v->fate != WEBHOOK_AGAIN)
 		metric_count(FAMILY_webhook_deliveries,
 			     v->fate == WEBHOOK_FAILED ? "failed" : "cancelled");
-	if (r->paused)
+	if (r->pauses)
 		log_warn("webhook target paused", "target=%s class=%s", origin,
 			 webhook_class_name(v->class));
 }

@@ -49,7 +49,8 @@ static void test_failures_together(void **state)
 		bad[i] = result(&x.leases[i], WEBHOOK_CONNECT, WEBHOOK_AGAIN, true);
 	turn(r->db, &y, "me", 3100, bad, 3);
 	assert_false(bad[0].paused);
-	assert_true(bad[1].paused && bad[2].paused); /* the queue of each is handed back */
+	assert_true(bad[1].paused && bad[2].paused);  /* the queue of each is handed back */
+	assert_true(bad[1].pauses && !bad[2].pauses); /* it is said once */
 	assert_int_equal(TARGET(r->db, "failures"), 3);
 	assert_int_equal(TARGET(r->db, "paused_until_ms"), 3100 + 1000);
 	turn(r->db, &y, "me", 3500, &bad[3], 1);
