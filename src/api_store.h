@@ -22,7 +22,8 @@ struct api_store *api_store_new(struct ledger *ledger, struct store *store);
 void api_store_drain(struct api_store *s);
 
 /* Ends what is under way, too, and the threads: the store is told to give up whatever it is asked,
- * by anybody. What is asked afterwards fails. */
+ * by anybody. A folder that hangs cannot be told: then this waits. What is asked afterwards fails.
+ */
 void api_store_stop(struct api_store *s);
 void api_store_free(struct api_store *s); /* stopped; accepts NULL */
 

@@ -54,6 +54,7 @@ static enum walk_result compare(struct store *s, const struct doc_view *d, struc
 struct verify {
 	struct store *store;
 	int status;
+	bool any; /* an object could be read, of any case */
 };
 
 /* What was damaged on the way only is read again before it is called damaged. */
@@ -103,7 +104,8 @@ static bool show_case(void *arg, const struct case_view *v, const struct walk_fo
 						    : EXIT_COMPLETE);
 	/* A store of which nothing can be read is away for the rest, too. A single object that a
 	 * disk does not give back is not the end. */
-	return !unread || (!away && good + bad > 0);
+	all->any = all->any || good + bad > 0;
+	return !unread || (!away && all->any);
 }
 
 static bool show_unknown(void *arg, const char *number, const struct err *e)

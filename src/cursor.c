@@ -24,11 +24,12 @@ const struct job_place *cursor_begin(struct cursor *c, int64_t now, int64_t wall
 		c->all_at = now; /* until it is known how long it takes */
 		return NULL;
 	}
-	c->begin = (struct job_place){.priority = c->last.priority,
-				      .run_at_ms = c->last.run_at_ms - NEAR_MS,
-				      .expired_ms = wall};
+	/* The last job may have been asked for where the clock is ahead. */
+	int64_t last = c->last.run_at_ms < wall ? c->last.run_at_ms : wall;
+	c->begin = (struct job_place){
+		.priority = c->last.priority, .run_at_ms = last - NEAR_MS, .expired_ms = wall};
 	if (now >= c->near_at) {
-		c->begin.run_at_ms = c->last.run_at_ms - SLACK_MS;
+		c->begin.run_at_ms = last - SLACK_MS;
 		c->near_at = now + NEAR_EVERY_MS;
 	}
 	/* Those that ran out before the last time were seen by it. */

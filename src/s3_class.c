@@ -34,7 +34,7 @@ struct code {
 #define NOT_IMPLEMENTED "NotImplemented"
 
 /* A refusal with ERR_INPUT is about what is put: something smaller may go. The others are about the
- * server, and meet whatever is put. */
+ * server, and meet whatever is put; but see is_about_parts. */
 static const struct code codes[] = {
 	{"NoSuchKey", S3_ABSENT, ERR_ABSENT, SAY_CODE},
 	{"NoSuchUpload", S3_ABSENT, ERR_ABSENT, SAY_CODE},
@@ -273,6 +273,16 @@ static bool is_good(const struct http_res *res, struct s3_error *error)
 	       !(res->body_len && s3_read_error(res->body, res->body_len, error));
 }
 
+/* A server that knows no uploads in parts takes small documents all the same. */
+static bool is_about_parts(const struct s3_call *c)
+{
+	static const char *const actions[] = {"create", "part", "complete"};
+	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+		if (strcmp(c->action, actions[i]) == 0)
+			return true;
+	return false;
+}
+
 void s3_classify(const struct s3_place *p, const struct s3_account *a, const struct s3_call *c,
 		 const struct http_res *res, int64_t now_ms, struct s3_verdict *out)
 {
@@ -289,6 +299,8 @@ void s3_classify(const struct s3_place *p, const struct s3_account *a, const str
 	struct code found = find_code(error.code, res->status / 100 == 2 ? 500 : res->status, c);
 	out->meaning = found.meaning;
 	out->unknown = strcmp(found.name, NOT_IMPLEMENTED) == 0;
+	if (out->unknown && is_about_parts(c))
+		found.kind = ERR_INPUT;
 	memcpy(out->code, error.code, sizeof out->code);
 	say(p, a, c, &found, &error, res, now_ms, &out->err);
 }

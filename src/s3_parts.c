@@ -129,7 +129,7 @@ static void completed(struct s3_op *op)
 	case S3_GOOD: {
 		char *etag = s3_read_completed(op->res->body, op->res->body_len);
 		u->ours = true;
-		u->unproven = etag && s3_etag_parts(etag) <= 0;
+		u->unproven = etag && (!u->target.facts.etag_is_md5 || s3_etag_parts(etag) <= 0);
 		whole_etag(u, u->etag);
 		bool right = u->unproven || (etag && s3_upload_etag_is(u, etag, u->etag));
 		xfree(etag);

@@ -275,15 +275,14 @@ static bool hand_back_all(struct db *db, void *arg, struct err *e)
 	struct worker *w = arg;
 	for (struct run *r = w->runs; r; r = r->next_run) {
 		struct err why = {0};
-		if (r->lost) {
-			if (!let_go_run(w, r, db, e))
-				return false;
+		if (!r->lost && job_hand_back(db, &r->lease, sys_wall_ms(), &why))
 			continue;
-		}
-		if (!job_hand_back(db, &r->lease, sys_wall_ms(), &why) && why.kind != ERR_ABSENT) {
+		if (!r->lost && why.kind != ERR_ABSENT) {
 			*e = why;
 			return false;
 		}
+		if (!let_go_run(w, r, db, e))
+			return false;
 	}
 	return true;
 }

@@ -126,6 +126,19 @@ def test_verify_goes_on_after_an_object_that_cannot_be_read(autos):
                                                f"{PARTIAL}  ok  6 good, 0 bad, 2 not stored"]
 
 
+def test_verify_goes_on_after_a_case_that_cannot_be_read(autos):
+    autos.get(SMALL, PARTIAL, PLAIN[0], check=3)
+    before = autos.run("verify", "--all", check=0).out.splitlines()
+    victim = before[1].split()[0]
+    for key in {d["object_key"] for d in autos.manifest(victim)["documents"] if d["object_key"]}:
+        autos.store.remove(key)
+        autos.store.path(key).mkdir()
+    result = autos.run("verify", "--all", check=1)
+    lines = result.out.splitlines()
+    assert victim in one_line(result.err) and lines[1].startswith(f"{victim}  NOT READ  0 good"), result
+    assert [lines[0], lines[2]] == [before[0], before[2]]
+
+
 @pytest.mark.both
 def test_verify_without_anything(autos):
     assert autos.run("verify", SMALL).status == 4

@@ -42,6 +42,19 @@ static void test_begins(void **state)
 	assert_non_null(look(&c, 2013, 1, 0));
 }
 
+/* The last job was asked for where the clock is ahead: jobs of others are not passed over. */
+static void test_job_from_the_future(void **state)
+{
+	static const struct job_lease ahead = {.run_at_ms = 9 * WALL};
+	struct cursor c = {0};
+	(void)state;
+	assert_null(cursor_begin(&c, 10, WALL));
+	cursor_end(&c, 11, &ahead, 1);
+	assert_int_equal(cursor_begin(&c, 12, WALL + 2)->run_at_ms, WALL + 2 - 500);
+	cursor_end(&c, 13, NULL, 0);
+	assert_int_equal(cursor_begin(&c, 14, WALL + 4)->run_at_ms, WALL + 4 - 20);
+}
+
 /* A look at all that takes long comes back the later; leases are looked for all the same, from
  * where they were looked for the last time. */
 static void test_far_beginning(void **state)
@@ -80,6 +93,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_begins),
+		cmocka_unit_test(test_job_from_the_future),
 		cmocka_unit_test(test_far_beginning),
 		cmocka_unit_test(test_young_clock),
 	};

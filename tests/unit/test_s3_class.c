@@ -253,6 +253,14 @@ static void test_unknown(void **state)
 	assert_false(classify("put", "k", 200, "", "", "").unknown);
 	assert_false(classify("put", "k", 403, "", "", "").unknown);
 	assert_false(classify("put", "k", 507, "", "", "").unknown);
+	/* small documents need no parts: only large ones are refused */
+	static const char *const parts[] = {"create", "part", "complete"};
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(classify(parts[i], "k", 501, "", "", "").unknown);
+		assert_int_equal(classify(parts[i], "k", 501, "", "", "").err.kind, ERR_INPUT);
+		assert_int_equal(classify(parts[i], "k", 507, "", "", "").err.kind, ERR_FAIL);
+	}
+	assert_int_equal(classify("put", "k", 501, "", "", "").err.kind, ERR_FAIL);
 	/* a code goes before its status */
 	assert_false(
 		classify("put", "k", 501, "<Error><Code>SlowDown</Code></Error>", "", "").unknown);
