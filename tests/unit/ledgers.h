@@ -150,11 +150,18 @@ static inline int teardown(void **state)
 
 /* ---- Company ---- */
 
-/* A write that waits inside its transaction until the others have come, and so makes a group. */
+enum { LINKS = 2 }; /* connections that write to a server */
+
+/*
+ * Keeps the ledger busy, on each of its connections, until it is opened, so that what is submitted
+ * meanwhile waits together: what fits goes into one transaction, in this order.
+ */
 struct gate {
 	struct ledger *ledger;
-	atomic_int inside, arrived;
-	int expected;
+	atomic_int inside;
+	atomic_bool open;
+	pthread_t holders[LINKS];
+	int n;
 };
 
 static inline bool wait_inside(struct db *db, void *arg, struct err *e)
@@ -163,9 +170,7 @@ static inline bool wait_inside(struct db *db, void *arg, struct err *e)
 	(void)db;
 	(void)e;
 	atomic_fetch_add(&g->inside, 1);
-	while (atomic_load(&g->arrived) < g->expected)
-		sched_yield();
-	for (int i = 0; i < 20000; i++) /* from there to the queue is a short way */
+	while (!atomic_load(&g->open))
 		sched_yield();
 	return true;
 }
@@ -175,6 +180,30 @@ static inline void *hold_gate(void *arg)
 	struct gate *g = arg;
 	struct err e;
 	return ledger_write(g->ledger, wait_inside, g, &e) ? arg : NULL;
+}
+
+static inline void shut_gate(struct gate *g, struct ledger *l)
+{
+	*g = (struct gate){.ledger = l, .n = ledger_db(l)->ops->exclusive ? 1 : LINKS};
+	for (int i = 0; i < g->n; i++) {
+		/* One after the other: two that come together may go into one transaction. */
+		assert_int_equal(pthread_create(&g->holders[i], NULL, hold_gate, g), 0);
+		while (atomic_load(&g->inside) <= i)
+			sched_yield();
+	}
+}
+
+static inline void open_gate(struct gate *g)
+{
+	atomic_store(&g->open, true);
+	for (int i = 0; i < g->n; i++)
+		assert_int_equal(pthread_join(g->holders[i], NULL), 0);
+}
+
+static inline void wait_for(const atomic_int *left)
+{
+	while (atomic_load(left) > 0)
+		sched_yield();
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

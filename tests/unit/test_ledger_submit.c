@@ -48,43 +48,6 @@ static void submit(struct ledger *l, struct async *a)
 	ledger_submit(l, &a->write);
 }
 
-static void wait_for(const atomic_int *left)
-{
-	while (atomic_load(left) > 0)
-		sched_yield();
-}
-
-enum { LINKS = 2 }; /* connections that write to a server */
-
-/*
- * Keeps the ledger busy, on each of its connections, until it is opened, so that what is submitted
- * meanwhile waits together.
- */
-struct shut {
-	struct gate gate;
-	pthread_t holders[LINKS];
-	int n;
-};
-
-static void shut_gate(struct shut *s, struct ledger *l)
-{
-	*s = (struct shut){.gate = {.ledger = l, .expected = 1},
-			   .n = ledger_db(l)->ops->exclusive ? 1 : LINKS};
-	for (int i = 0; i < s->n; i++) {
-		/* One after the other: two that come together may go into one transaction. */
-		assert_int_equal(pthread_create(&s->holders[i], NULL, hold_gate, &s->gate), 0);
-		while (atomic_load(&s->gate.inside) <= i)
-			sched_yield();
-	}
-}
-
-static void open_gate(struct shut *s)
-{
-	atomic_store(&s->gate.arrived, 1);
-	for (int i = 0; i < s->n; i++)
-		assert_int_equal(pthread_join(s->holders[i], NULL), 0);
-}
-
 static int64_t pairs_in(struct db *db)
 {
 	struct db_rows r;
@@ -97,7 +60,7 @@ static int64_t pairs_in(struct db *db)
 static void test_submit(void **state)
 {
 	struct room *r = *state;
-	struct shut gate;
+	struct gate gate;
 	atomic_int left = MANY;
 	struct async *a = xcalloc(MANY, sizeof *a);
 	shut_gate(&gate, r->ledger);
@@ -209,7 +172,7 @@ static void watch(struct room *r, struct watcher *w, atomic_int *clock)
 /* Writes that wait together; an item with number n leaves the note (n, 10 n). */
 static void submit_together(struct ledger *l, struct async *a, int n, atomic_int *clock)
 {
-	struct shut gate;
+	struct gate gate;
 	atomic_int left = n;
 	shut_gate(&gate, l);
 	for (int i = 0; i < n; i++) {
