@@ -88,7 +88,7 @@ def main():
     p.add_argument("-k", help="pytest's -k for the e2e suite")
     p.add_argument("--store", choices=["dir", "s3", "both"], help="what stands behind every e2e test, not only the chosen ones")
     p.add_argument("--database", choices=["sqlite", "postgres", "both"], help="what stands behind every e2e test")
-    p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="parallel e2e tests")
+    p.add_argument("--jobs", type=int, default=3 * (os.cpu_count() or 1), help="parallel e2e tests")
     p.add_argument("--timeout", type=int, default=2400, help="seconds for the e2e suite")
     args = p.parse_args()
 
