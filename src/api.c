@@ -343,8 +343,8 @@ static void wake_erasure(void *owner)
 
 enum api_step api_erase(struct api_call *c, int64_t mark, api_fn *next)
 {
-	c->erasure = (struct api_erasure){.mark = mark, .done = wake_erasure, .owner = c};
-	snprintf(c->erasure.number, sizeof c->erasure.number, "%s", c->number.digits);
+	c->erasure = (struct api_erasure){
+		.number = c->number.digits, .mark = mark, .done = wake_erasure, .owner = c};
 	c->next = next;
 	c->sleep = SLEEP_ERASE;
 	return API_SLEEP;

@@ -329,10 +329,8 @@ static bool write_erase(struct db *db, struct api_call *c, struct err *e)
 /* What cannot be erased now is finished later, by this process or another one. */
 static enum api_step objects_erased(struct api_call *c)
 {
-	if (!c->erasure.ok) {
-		c->erasure.err.kind = ERR_FAIL; /* a bucket that is not there is no unknown case */
+	if (!c->erasure.ok)
 		return api_store_error(c, &c->erasure.err, "case-not-found");
-	}
 	log_info("case erased", "request_id=%s case=%s user=%" PRId64, c->request_id,
 		 c->number.digits, c->who.user_id);
 	return api_json(c, 200, json_pack("{s:s}", "message", "The case is erased."));

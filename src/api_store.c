@@ -52,12 +52,10 @@ static bool goes_on(void *arg)
 	return yes;
 }
 
-static bool erase(struct api_store *s, const char *number, int64_t mark, struct err *e)
+static struct erase_options options(struct api_store *s)
 {
-	return erase_objects(
-		&(struct erase_options){
-			.ledger = s->ledger, .store = s->store, .goes_on = goes_on, .arg = s},
-		number, mark, e);
+	return (struct erase_options){
+		.ledger = s->ledger, .store = s->store, .goes_on = goes_on, .arg = s};
 }
 
 static bool read_marks(struct db *db, void *arg, struct err *e)
@@ -75,13 +73,8 @@ static bool finish_others(struct api_store *s)
 	bool all = ledger_write(s->ledger, read_marks, &r, &e);
 	if (!all)
 		log_error("erasures not read", "why=\"%s\"", e.text);
-	for (size_t i = 0; i < r.rows && goes_on(s); i++) {
-		const char *number = db_text(&r, i, 0);
-		bool erased = erase(s, number, db_int(&r, i, 1), &e);
-		if (!erased && goes_on(s))
-			log_error("case not erased", "case=%s why=\"%s\"", number, e.text);
-		all = all && erased;
-	}
+	const struct erase_options o = options(s);
+	all = all && erase_all(&o, &r);
 	db_rows_release(&r);
 	return all;
 }
@@ -107,8 +100,9 @@ static void erase_next(struct api_store *s)
 		s->tail = &s->head;
 	bool draining = s->draining;
 	pthread_mutex_unlock(&s->lock);
+	const struct erase_options o = options(s);
 	x->ok = draining ? fail(&x->err, ERR_BUSY, "stopped")
-			 : erase(s, x->number, x->mark, &x->err);
+			 : erase_objects(&o, x->number, x->mark, &x->err);
 	bool erased = x->ok;
 	x->done(x->owner); /* who may free it at once */
 	pthread_mutex_lock(&s->lock);

@@ -31,7 +31,7 @@ void api_store_free(struct api_store *s); /* stopped; accepts NULL */
 
 /* The caller's, until `done` is called. */
 struct api_erasure {
-	char number[21];
+	const char *number;        /* borrowed */
 	int64_t mark;              /* see erase_objects */
 	void (*done)(void *owner); /* called once, from another thread or at once */
 	void *owner;

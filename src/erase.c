@@ -1,10 +1,11 @@
 /*
- * erase - one case. The times are those of the monotonic clock, so nobody's wall clock matters; a
- * mark counts from before it was asked for.
+ * erase - one case after the other. The times are those of the monotonic clock, so nobody's wall
+ * clock matters; a mark counts from before it was asked for.
  */
 #include "erase.h"
 
 #include "job.h"
+#include "log.h"
 #include "sys.h"
 
 #include <stdio.h>
@@ -18,6 +19,11 @@ struct erasing {
 	int64_t held_at;
 	bool over; /* somebody else has done it */
 };
+
+static bool goes_on(const struct erase_options *o)
+{
+	return !o->goes_on || o->goes_on(o->arg);
+}
 
 static bool write_erasing(struct db *db, void *arg, struct err *e)
 {
@@ -48,7 +54,7 @@ static bool renew(struct erasing *x, struct err *e)
 static bool may_remove(void *arg, int64_t *until_ms, struct err *e)
 {
 	struct erasing *x = arg;
-	if (x->o->goes_on && !x->o->goes_on(x->o->arg))
+	if (!goes_on(x->o))
 		return fail(e, ERR_BUSY, "stopped; another process goes on");
 	if (sys_mono_ms() - x->held_at >= ASK_EVERY_MS && !renew(x, e))
 		return false;
@@ -67,4 +73,18 @@ bool erase_objects(const struct erase_options *o, const char *number, int64_t ma
 			      e) &&
 		  ledger_write(o->ledger, write_erased, &x, e);
 	return ok || x.over;
+}
+
+bool erase_all(const struct erase_options *o, const struct db_rows *marks)
+{
+	size_t gone = 0;
+	for (size_t i = 0; i < marks->rows && goes_on(o); i++) {
+		struct err why;
+		const char *number = db_text(marks, i, 0);
+		if (erase_objects(o, number, db_int(marks, i, 1), &why))
+			gone++;
+		else if (goes_on(o)) /* else its end is the reason */
+			log_error("case not erased", "case=%s why=\"%s\"", number, why.text);
+	}
+	return gone == marks->rows;
 }

@@ -31,4 +31,8 @@ struct erase_options {
 [[nodiscard]] bool erase_objects(const struct erase_options *o, const char *number, int64_t mark,
 				 struct err *e);
 
+/* The same for numbers (column 0) and their marks (1), while it goes on; logs what fails. True:
+ * they are all gone. */
+bool erase_all(const struct erase_options *o, const struct db_rows *marks);
+
 #endif

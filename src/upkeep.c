@@ -103,12 +103,8 @@ static bool finish_erasures(struct upkeep *u, int64_t now, struct err *e)
 		.ledger = u->o.ledger, .store = u->o.store, .goes_on = still_leads, .arg = u};
 	bool ok = fleet_erasures(u->db, now - ERASE_IDLE_MS, &r, e);
 	set_erasing(u, true);
-	for (size_t i = 0; ok && i < r.rows && still_leads(u); i++) {
-		struct err why;
-		const char *number = db_text(&r, i, 0);
-		if (!erase_objects(&o, number, db_int(&r, i, 1), &why))
-			log_error("case not erased", "case=%s why=\"%s\"", number, why.text);
-	}
+	if (ok)
+		erase_all(&o, &r);
 	set_erasing(u, false);
 	db_rows_release(&r);
 	return ok;
