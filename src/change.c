@@ -3,6 +3,7 @@
  */
 #include "change.h"
 
+#include "fleet.h"
 #include "buf.h"
 #include "sys.h"
 
@@ -53,7 +54,7 @@ bool change_write(struct db *db, const char *owner, struct err *e)
 		db, NULL, e,
 		"INSERT INTO change (xid, at_ms, owner, kind, process_id, job_id)"
 		" SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT),"
-		" CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), $1,"
+		" " FLEET_CLOCK ", $1,"
 		" n.kind, n.process_id, n.job_id FROM unnest(CAST($2 AS BIGINT[]),"
 		" CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[])) AS n(kind, process_id, job_id)",
 		db_s(owner), db_s(buf_str(&kinds)), db_s(buf_str(&cases)), db_s(buf_str(&jobs)));
@@ -85,7 +86,7 @@ static bool look(struct db *db, const struct change_place *at, const char *owner
 	bool ok = db_exec(
 		db, r, e,
 		"SELECT CAST(pg_current_snapshot() AS TEXT), CAST(pg_backend_pid() AS BIGINT),"
-		" CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT),"
+		" " FLEET_CLOCK ","
 		" CAST(NULL AS BIGINT)"
 		" UNION ALL SELECT NULL, kind, process_id, job_id FROM change"
 		"  WHERE xid >= $1 AND owner <> $2"

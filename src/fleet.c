@@ -18,9 +18,7 @@ bool fleet_now(struct db *db, int64_t *now_ms, struct err *e)
 		*now_ms = sys_wall_ms();
 		return true;
 	}
-	bool ok = db_exec(
-		db, &r, e,
-		"SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)");
+	bool ok = db_exec(db, &r, e, "SELECT " FLEET_CLOCK);
 	*now_ms = ok ? db_int(&r, 0, 0) : 0;
 	db_rows_release(&r);
 	return ok;

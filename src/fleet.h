@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* SQL: the server's clock in ms (PostgreSQL), rounded down. */
+#define FLEET_CLOCK "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+
 /* The time that all processes go by: the server's, or our own where one process has the database
  * for itself. Also inside of a transaction. */
 [[nodiscard]] bool fleet_now(struct db *db, int64_t *now_ms, struct err *e);

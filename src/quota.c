@@ -5,6 +5,7 @@
  */
 #include "quota.h"
 
+#include "fleet.h"
 #include "sys.h"
 
 #include <inttypes.h>
@@ -15,8 +16,6 @@ enum {
 	ROTATE_MS = 5000, /* who has one more than others changes so often */
 	LIST_AHEAD_MS = 2000,
 };
-
-#define CLOCK "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
 
 /* What the row of the quota says. */
 struct state {
@@ -45,7 +44,7 @@ static bool read_state(struct db *db, const struct quota_ask *a, bool take, stru
 		       struct err *e)
 {
 #define STATE                                                                                      \
-	"SELECT limit_milli, paused_until_ms, next_list_ms, halved_ms, holds, " CLOCK              \
+	"SELECT limit_milli, paused_until_ms, next_list_ms, halved_ms, holds, " FLEET_CLOCK        \
 	" FROM quota WHERE account = $1"
 	struct db_rows r;
 	bool ok = take ? db_exec(db, &r, e, STATE " %SKIP_LOCKED%", db_s(a->account))
