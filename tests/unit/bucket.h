@@ -572,6 +572,15 @@ static inline void bucket_close(struct bucket *b)
 	xfree(b);
 }
 
+/* An engine that asks it; free it with s3_engine_free. */
+static inline struct s3_engine *bucket_engine(struct bucket *b)
+{
+	struct err e;
+	struct s3_engine *x = s3_engine_new(&b->place, &b->account, &b->config, &e);
+	assert_non_null(x);
+	return x;
+}
+
 /* ---- Looking ---- */
 
 /* An object that somebody put there, as autos would. */

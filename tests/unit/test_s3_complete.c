@@ -94,16 +94,6 @@ static void test_complete_taken(void **state)
 	pthread_mutex_unlock(&r->bucket->peer.lock);
 }
 
-static void same_wins(void *arg)
-{
-	struct room *r = arg;
-	struct bucket_object *o = bucket_make(r->bucket, FULL);
-	char hex[65];
-	sha256_hex(r->data, BIG, hex);
-	o->sha256 = xstrdup(hex);
-	bucket_keep(&o->bytes, r->data, BIG);
-}
-
 static void test_complete_taken_by_same(void **state)
 {
 	struct room *r = *state;

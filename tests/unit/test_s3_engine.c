@@ -22,10 +22,8 @@ struct room {
 
 static void restart(struct room *r)
 {
-	struct err e;
 	s3_engine_free(r->engine);
-	r->engine = s3_engine_new(&r->bucket->place, &r->bucket->account, &r->bucket->config, &e);
-	assert_non_null(r->engine);
+	r->engine = bucket_engine(r->bucket);
 }
 
 static int setup(void **state)

@@ -77,16 +77,6 @@ static void test_stray_of_a_lost_answer(void **state)
 	stored(r, FULL, BIG);
 }
 
-static void same_wins(void *arg)
-{
-	struct room *r = arg;
-	struct bucket_object *o = bucket_make(r->bucket, FULL);
-	char hex[65];
-	sha256_hex(r->data, BIG, hex);
-	o->sha256 = xstrdup(hex);
-	bucket_keep(&o->bytes, r->data, BIG);
-}
-
 /* The same, when somebody else was faster with equal bytes and no upload is ours any more. */
 static void test_stray_of_a_lost_answer_and_no_upload(void **state)
 {

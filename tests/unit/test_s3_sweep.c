@@ -19,11 +19,9 @@ struct room {
 static int setup(void **state)
 {
 	struct room *r = xcalloc(1, sizeof *r);
-	struct err e;
 	r->dir = scratch_make();
 	r->bucket = bucket_open(r->dir);
-	r->engine = s3_engine_new(&r->bucket->place, &r->bucket->account, &r->bucket->config, &e);
-	assert_non_null(r->engine);
+	r->engine = bucket_engine(r->bucket);
 	*state = r;
 	return 0;
 }
